@@ -62,7 +62,10 @@ function findingLines(findings: readonly Finding[]): string[] {
   const rule = "";
   const newest = new Map(findings.map((finding) => [faultKeyOf(finding), finding]));
   const coded = findings.filter((finding) => faultKeyOf(finding) !== null);
-  const history = remember([], coded.map((finding) => ({ finding, rule })));
+  const history = remember(
+    [],
+    coded.map((finding) => ({ finding, rule })),
+  );
   return findings.flatMap((finding) => {
     const key = faultKeyOf(finding);
     if (key !== null && newest.get(key) !== finding) return [];

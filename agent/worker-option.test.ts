@@ -68,7 +68,8 @@ describe("V37: --pool=NAME alone, beside the seed's file", () => {
 });
 
 describe("V38: the file", () => {
-  const file = "broker: {address: 'c:1'}\npool: p1\ndaemon_config: {max_sessions: 4, agent_name: n}";
+  const file =
+    "broker: {address: 'c:1'}\npool: p1\ndaemon_config: {max_sessions: 4, agent_name: n}";
   const files = { "/x/velda.yaml": file, "/x/token": token("t") };
 
   test("gives server, pool, slots and name, and flags win over it", () => {
@@ -96,7 +97,10 @@ describe("V38: the file", () => {
       ["broker: {address: ''}", "/f: broker.address must be text"],
       ["[]", "/f: the file must be a mapping"],
       ["a: [", "/f is not YAML"],
-      ["daemon_config: {mtls_client_cert_path: /c}", "daemon_config.mtls_client_key_path is missing"],
+      [
+        "daemon_config: {mtls_client_cert_path: /c}",
+        "daemon_config.mtls_client_key_path is missing",
+      ],
     ];
     for (const [text, words] of cases) {
       const answer = readVeldaFile(text, "/f");
@@ -121,5 +125,6 @@ describe("V38: the file", () => {
 });
 
 test("podNameIn() reads no name out of something else", () => {
-  for (const text of [null, "", "a.b.c", "h.e30.s", "h.bnVsbA.s"]) expect(podNameIn(text)).toBeNull();
+  for (const text of [null, "", "a.b.c", "h.e30.s", "h.bnVsbA.s"])
+    expect(podNameIn(text)).toBeNull();
 });

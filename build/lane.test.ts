@@ -10,7 +10,12 @@ const file = (path: string, blob = "1"): Tracked => ({ path, blob });
 
 test("a lane is due for its rooms, its tests and what every lane needs, not for other tests", () => {
   const of = (path: string) => isOf(lane, path, []);
-  for (const path of ["rooms/a/x.ts", "test/real/a/x.test.ts", "build/test.ts", "package-lock.json"]) {
+  for (const path of [
+    "rooms/a/x.ts",
+    "test/real/a/x.test.ts",
+    "build/test.ts",
+    "package-lock.json",
+  ]) {
     expect([path, of(path)]).toEqual([path, true]);
   }
   for (const path of ["rooms/ab/x.ts", "rooms/a/x.test.ts", "test/real/b/x.ts", "README.md"]) {
@@ -36,7 +41,11 @@ test("a lane without a pass, with another digest or an old pass is due", () => {
 });
 
 test("one lane more runs in turn, and each has its turn", () => {
-  const due = new Map([["a", "changed"], ["b", null], ["c", null]]);
+  const due = new Map([
+    ["a", "changed"],
+    ["b", null],
+    ["c", null],
+  ]);
   const seen = new Set<string>();
   for (let i = 0; i < 20; i++) {
     const chosen = chooseLanes(due, i.toString(16).padStart(8, "0"));
@@ -49,14 +58,30 @@ test("one lane more runs in turn, and each has its turn", () => {
 
 /** What ordinary tests judge, or every lane feeds: see `Lane`. */
 const OF_NO_LANE = new Set(
-  ["config", "core", "google", "metric", "program", "provider", "runtime", "security", "server", "store", "trace"]
-    .map((room) => `reconciler/${room}`),
+  [
+    "config",
+    "core",
+    "google",
+    "metric",
+    "program",
+    "provider",
+    "runtime",
+    "security",
+    "server",
+    "store",
+    "trace",
+  ].map((room) => `reconciler/${room}`),
 );
 
 test("what the table names is there, and each room has a lane or is of none on purpose", () => {
-  const named = LANES.flatMap(({ tests, rooms, story }) => [...tests, ...rooms, ...(story === null ? [] : [story])]);
+  const named = LANES.flatMap(({ tests, rooms, story }) => [
+    ...tests,
+    ...rooms,
+    ...(story === null ? [] : [story]),
+  ]);
   expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   const rooms = [...new Bun.Glob("reconciler/*").scanSync({ cwd: ROOT, onlyFiles: false })];
-  const isNamed = (room: string) => OF_NO_LANE.has(room) || LANES.some((one) => one.rooms.includes(room));
+  const isNamed = (room: string) =>
+    OF_NO_LANE.has(room) || LANES.some((one) => one.rooms.includes(room));
   expect(rooms.filter((room) => !room.includes(".") && !isNamed(room))).toEqual([]);
 });

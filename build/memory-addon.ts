@@ -27,7 +27,7 @@ function loadFromMemory(path: string): unknown {
   const file = openMemory();
   try {
     const bytes = readFileSync(path);
-    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
     return load(`/proc/self/fd/${file}`);
   } finally {
     // What is loaded stays mapped.

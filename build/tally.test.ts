@@ -109,7 +109,9 @@ Ran 3 tests across 2 files. [3.00ms]`;
 describe("formatCounts()", () => {
   test("names skipped tests only when there are some", () => {
     expect(formatCounts({ passed: 3, failed: 0, skipped: 0 })).toBe("3 passed, 0 failed");
-    expect(formatCounts({ passed: 3, failed: 1, skipped: 2 })).toBe("3 passed, 1 failed, 2 skipped");
+    expect(formatCounts({ passed: 3, failed: 1, skipped: 2 })).toBe(
+      "3 passed, 1 failed, 2 skipped",
+    );
   });
 });
 

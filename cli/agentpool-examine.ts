@@ -132,7 +132,10 @@ async function examinePools(doctor: PoolDoctor, namespace: string | null): Promi
   }
   const where = namespace === null ? "any namespace" : `namespace ${namespace}`;
   if (name === null) return [bad("warn", check, `there is no AgentPool in ${where}`, null)];
-  const near = nearest(name, all.map((pool) => pool.name));
+  const near = nearest(
+    name,
+    all.map((pool) => pool.name),
+  );
   const advice = near === null ? "kubectl get agentpools -A" : `did you mean ${near}?`;
   return [bad("fail", check, `no AgentPool ${name} in ${where}`, advice)];
 }
@@ -222,8 +225,7 @@ async function examineConfigMaps({ api }: PoolDoctor, pool: HeldPool): Promise<D
   return rows;
 }
 
-const SECURE =
-  "set server.tls on the control plane, and add its CA as ca.crt to the ConfigMap";
+const SECURE = "set server.tls on the control plane, and add its CA as ca.crt to the ConfigMap";
 
 /** An option of the agent that makes it speak https. */
 function isSecured({ template }: HeldPool): boolean {

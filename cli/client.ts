@@ -44,12 +44,7 @@ export type Client = {
     idempotencyKey?: string,
   ): Promise<Answer<T> | Failure>;
   /** Asks by POST for a file and writes it, mode 0600, to `out`; no file is left on a failure. */
-  download(
-    path: string,
-    out: string,
-    kind: FileKind,
-    seen: Seen,
-  ): Promise<{ ok: true } | Failure>;
+  download(path: string, out: string, kind: FileKind, seen: Seen): Promise<{ ok: true } | Failure>;
   /** A page outside the API's prefix, without its token. */
   page(path: string): Promise<Page | Failure>;
 };

@@ -6,8 +6,7 @@ import { bad, type Diagnosis, ok } from "./diagnosis-row.ts";
 const DARK =
   "nothing is drained, released or ended until it answers; `navarch doctor slurm` on the machine " +
   "of the control plane checks commands, munge and slurm.conf";
-const RIGHTS =
-  "sacctmgr modify user NAME set adminlevel=Operator, or run as SlurmUser or root";
+const RIGHTS = "sacctmgr modify user NAME set adminlevel=Operator, or run as SlurmUser or root";
 const CLAIMS = "make slurm.node_aliases and slurm.nodes agree (docs/slurm.md)";
 const UNKNOWN =
   "add them to slurm.conf, or correct the key; of CLOUD nodes Slurm shows those that are powered " +

@@ -134,8 +134,7 @@ async function checkSafety(client: Client): Promise<Diagnosis[]> {
   if (!safety.ok) return [];
   const { frozen, blind, breakers, still_billed: billed, simulation } = safety.value;
   const out = safety.value.providers.map((one) => {
-    const text =
-      `${one.guarantee}: repeated requests are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
+    const text = `${one.guarantee}: repeated requests are recognised by ${KNOWN_BY[one.class] ?? one.class}`;
     const why = one.unavailable ?? one.trouble ?? null;
     if (why === null) {
       const shared = one.shared ?? null;

@@ -35,7 +35,10 @@ describe("findCommand()", () => {
     ["--version", "version"],
     ["terminate gpu-1 --yes --version", "version"],
     ["lsit", 'refused: unknown command "lsit": did you mean "list"?'],
-    ["status", 'refused: unknown command "status": did you mean "pool status" or "config status" or "upgrade status"?'],
+    [
+      "status",
+      'refused: unknown command "status": did you mean "pool status" or "config status" or "upgrade status"?',
+    ],
     ["frob", 'refused: unknown command "frob" (see navarch help)'],
   ])("reads %p as %s", (line, found) => {
     expect(find(line)).toBe(found);
@@ -43,7 +46,9 @@ describe("findCommand()", () => {
 
   test("runs the simulator's commands as simulator", () => {
     expect(find("run fleet.yaml -v", "simulator")).toBe("simulate run <fleet.yaml>");
-    expect(find("simulate validate fleet.yaml", "simulator")).toBe("simulate validate <fleet.yaml>");
+    expect(find("simulate validate fleet.yaml", "simulator")).toBe(
+      "simulate validate <fleet.yaml>",
+    );
   });
 
   test.each([

@@ -131,7 +131,10 @@ function problemOf({ name, kind }: GoFlag, text: string): string | null {
 }
 
 function hintOf(name: string, list: readonly GoFlag[]): string {
-  const close = nearest(name, list.filter(({ hidden }) => hidden !== true).map((one) => one.name));
+  const close = nearest(
+    name,
+    list.filter(({ hidden }) => hidden !== true).map((one) => one.name),
+  );
   return close === null ? "" : ` (did you mean -${close}?)`;
 }
 

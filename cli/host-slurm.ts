@@ -53,7 +53,9 @@ export function readSlurmFiles(request: HostRequest): Read<SlurmFiles> {
 }
 
 function readConf(folder: string): Read<JobFile[]> {
-  const names = readdirSync(folder).filter((name) => CONF_NAMES.test(name)).sort();
+  const names = readdirSync(folder)
+    .filter((name) => CONF_NAMES.test(name))
+    .sort();
   if (!names.includes("slurm.conf")) {
     return usage(`--slurm-conf ${folder}: there is no slurm.conf in it`);
   }

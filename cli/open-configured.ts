@@ -29,7 +29,11 @@ export async function openConfigured(
   }
   const chosen = config.providers.filter((one) => name === null || one.name === name);
   if (name !== null && chosen.length === 0) {
-    return unknownName("provider", name, config.providers.map((one) => one.name));
+    return unknownName(
+      "provider",
+      name,
+      config.providers.map((one) => one.name),
+    );
   }
   const opened = await openProviders(chosen, {
     folder: () => folder,

@@ -40,7 +40,11 @@ export function readSlurmInventory(
   const pools = root.list("pools", "pool", POOLS_MAX).flatMap((section) => {
     return readPool(section, live);
   });
-  const inventory = readCluster(root, layout, pools.map(({ pool }) => pool));
+  const inventory = readCluster(
+    root,
+    layout,
+    pools.map(({ pool }) => pool),
+  );
   root.finish();
   checkPools(root, inventory, pools, layout);
   return { inventory: problems.failed() ? null : inventory, problems: problems.list() };
@@ -113,4 +117,3 @@ export function matching(
   if (text === null || form.test(text)) return text;
   return section.fail(key, "form", `${quoteShort(text)} is not ${expected}`);
 }
-

@@ -180,9 +180,11 @@ async function findReady(
   type Pod = { metadata: { name: string; creationTimestamp: string; deletionTimestamp?: string } };
   const { items } = JSON.parse(answer.out) as { items: Pod[] };
   const live = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  const born = new Map(live.map(({ metadata: { name, creationTimestamp } }) => {
-    return [name, parseInstant(creationTimestamp)];
-  }));
+  const born = new Map(
+    live.map(({ metadata: { name, creationTimestamp } }) => {
+      return [name, parseInstant(creationTimestamp)];
+    }),
+  );
   const byName = new Map(nodes.map((node) => [node.name, node]));
   const ready = names.filter((name) => {
     const node = byName.get(name);
@@ -223,7 +225,11 @@ async function releaseAll(scale: Watched, pods: Pods): Promise<Failure | null> {
     const listed = await listNodes(scale);
     if (!listed.ok) return listed;
     own = listed.value.filter((node) => wanted.has(node.name) && isPodMarked(node));
-    const ready = await findReady(scale, { nodes: own }, own.map(({ name }) => name));
+    const ready = await findReady(
+      scale,
+      { nodes: own },
+      own.map(({ name }) => name),
+    );
     if (!ready.ok) return ready;
     const problem = await release(scale, { nodes: own }, [...ready.value]);
     if (problem !== null || ready.value.size === own.length) return problem;

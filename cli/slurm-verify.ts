@@ -30,8 +30,10 @@ const failed = (...lines: string[]): Findings => ({ failed: lines, found: [] });
 export async function verifySlurm(verify: Verify): Promise<Section[]> {
   const { namespace } = verify;
   const seen = await readObjects(verify);
-  const needs = (judge: (objects: Seen) => Findings): (() => Promise<Findings>) => async () =>
-    typeof seen === "string" ? failed(seen) : judge(seen);
+  const needs =
+    (judge: (objects: Seen) => Findings): (() => Promise<Findings>) =>
+    async () =>
+      typeof seen === "string" ? failed(seen) : judge(seen);
   const steps: readonly [string, () => Promise<Findings>][] = [
     ["cluster", () => checkCluster(verify)],
     ["namespace", () => checkNamespace(verify)],

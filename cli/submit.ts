@@ -5,11 +5,7 @@
  * Adapter: speaks HTTP.
  */
 import { trimEnd } from "../schema/trim.ts";
-import type {
-  WorkflowEvent,
-  WorkflowEventsPage,
-  WorkflowRunView,
-} from "../schema/workflow.ts";
+import type { WorkflowEvent, WorkflowEventsPage, WorkflowRunView } from "../schema/workflow.ts";
 import { readText as readBody } from "../reconciler/core/reply.ts";
 import { expandList } from "../simulator/workflow/file-list.ts";
 import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
@@ -97,11 +93,7 @@ const SILENCE_MS_MAX = 60_000;
 const AGAIN_MS = 1_000;
 const ATTEMPTS_MAX = 3;
 
-async function submitToPlane(
-  world: World,
-  flags: GoFlags,
-  files: readonly File[],
-): Promise<void> {
+async function submitToPlane(world: World, flags: GoFlags, files: readonly File[]): Promise<void> {
   const client = connectGo(world, flags, REQUEST_MS);
   if ("ok" in client) throw new Unsent(client.message);
   const isCleaning = flags.on("cleanup");

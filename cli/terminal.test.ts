@@ -5,7 +5,8 @@ import { logText, terminalSafe } from "../schema/terminal.ts";
 import { formatLabels, formatTable } from "./table.ts";
 import type { World } from "./world.ts";
 
-const ODD = "a\u001b]0;owned\u0007b\u009b31mc\u202Ed\u2066e\u007f\uD800f\r\u001b[8mg\u200b\u2061\u{e0068}\u{e0069}";
+const ODD =
+  "a\u001b]0;owned\u0007b\u009b31mc\u202Ed\u2066e\u007f\uD800f\r\u001b[8mg\u200b\u2061\u{e0068}\u{e0069}";
 const HOSTILE =
   /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2060-\u206f]|\udb40[\udc00-\udc7f]/;
 const STYLE = { color: false, columns: null };

@@ -18,7 +18,7 @@ export async function unknownFilter(
 ): Promise<Failure | null> {
   for (const filter of filters) {
     for (const given of valuesOf(flags, filter)) {
-      const known = await isUsed(client, filter, given) ? null : await namesOf(client, filter);
+      const known = (await isUsed(client, filter, given)) ? null : await namesOf(client, filter);
       if (known === null || known.includes(given)) continue;
       const what = filter === "label" ? "node or pool with label" : filter;
       const message = `--${filter}: there is no ${what} "${given}"`;

@@ -211,4 +211,3 @@ export function namesOf(made: Made): string {
   const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
   return `${names.slice(0, NAMES_MAX).join(", ")}${more}`;
 }
-

@@ -67,15 +67,20 @@ function retag(text: string, tag: string | null): string {
 /** Replaces the namespace in objects, subjects and DNS names. */
 function place(text: string, namespace: string | null): string {
   if (namespace === null) return text;
-  return text
-    .replace(/^( *namespace: )navarch$/gm, (_line, head: string) => head + namespace)
-    .replace(/(kind: Namespace\nmetadata:\n {2}name: )navarch$/m, (_all, head: string) => {
-      return head + namespace;
-    })
-    // Cluster-wide objects are called NAME.NAMESPACE.RELEASE, with the release navarch.
-    .replace(/^( *(?:name|policyName): navarch-[a-z-]+[.])navarch[.]navarch$/gm, (_line, head) => {
-      return `${String(head)}${namespace}.navarch`;
-    })
-    .replaceAll(".navarch.svc.", `.${namespace}.svc.`)
-    .replaceAll("kubectl -n navarch ", `kubectl -n ${namespace} `);
+  return (
+    text
+      .replace(/^( *namespace: )navarch$/gm, (_line, head: string) => head + namespace)
+      .replace(/(kind: Namespace\nmetadata:\n {2}name: )navarch$/m, (_all, head: string) => {
+        return head + namespace;
+      })
+      // Cluster-wide objects are called NAME.NAMESPACE.RELEASE, with the release navarch.
+      .replace(
+        /^( *(?:name|policyName): navarch-[a-z-]+[.])navarch[.]navarch$/gm,
+        (_line, head) => {
+          return `${String(head)}${namespace}.navarch`;
+        },
+      )
+      .replaceAll(".navarch.svc.", `.${namespace}.svc.`)
+      .replaceAll("kubectl -n navarch ", `kubectl -n ${namespace} `)
+  );
 }

@@ -112,7 +112,10 @@ test("a forged check under the node's own boot id hides a missing GPU for minute
   await send({ ...told(1), ...lists });
   expect(reasons()).toEqual(["count"]);
   await w.clock.pass(1_000);
-  await send({ stream: "of-a-thief", check: { ...check, active: [] } } as unknown as Partial<Report>);
+  await send({
+    stream: "of-a-thief",
+    check: { ...check, active: [] },
+  } as unknown as Partial<Report>);
   expect(reasons()).toEqual([]);
   const asked: boolean[] = [];
   for (let minute = 0; minute < 30; minute += 1) {

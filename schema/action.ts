@@ -27,7 +27,14 @@ export type Action =
       because: string[];
       /** Opens a session with the held evidence, or closes the open one in this way. */
       session:
-        "open" | "recovered" | "quarantined" | "replaced" | "lost" | "cancelled" | "held" | null;
+        | "open"
+        | "recovered"
+        | "quarantined"
+        | "replaced"
+        | "lost"
+        | "cancelled"
+        | "held"
+        | null;
     }
   /** A call to the outside: `payload` is frozen by the plan. */
   | { kind: "effect"; node: NodeId; payload: Payload; because: string[] };

@@ -15,7 +15,8 @@ const UNIT: Record<string, number> = {
 const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
 
 export type DurationAnswer =
-  { ok: true; ms: number } | { ok: false; message: string; hint: string | null };
+  | { ok: true; ms: number }
+  | { ok: false; message: string; hint: string | null };
 
 const bad = (message: string, hint: string | null = null): DurationAnswer => {
   return { ok: false, message, hint };

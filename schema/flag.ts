@@ -77,7 +77,8 @@ export function parseFlags<const S extends FlagSpecs>(
 }
 
 type Step =
-  { ok: true; name: string; value: string; tookNext: boolean } | { ok: false; message: string };
+  | { ok: true; name: string; value: string; tookNext: boolean }
+  | { ok: false; message: string };
 
 function readFlag(specs: FlagSpecs, word: string, following: string | undefined): Step {
   const body = word.replace(/^--?/, "");
@@ -110,7 +111,8 @@ const TRUE = new Set(["true", "1", "yes", "on"]);
 const FALSE = new Set(["false", "0", "no", "off"]);
 
 type ValueAnswer =
-  { ok: true; value: string | string[] | boolean | undefined } | { ok: false; message: string };
+  | { ok: true; value: string | string[] | boolean | undefined }
+  | { ok: false; message: string };
 
 function valueOf(name: string, spec: FlagSpec, found: string[] | undefined, env: Env): ValueAnswer {
   if (spec.kind === "list") return { ok: true, value: found ?? [] };

@@ -7,7 +7,6 @@ import { Finding } from "./finding.ts";
 import { count, finite, instant, instantOfNode, positive } from "./number.ts";
 import { Judgement } from "./policy.ts";
 
-
 /** One latched finding. All times are milliseconds of the control plane's clock. */
 export const HeldFinding = v.object({
   /** `<kind>/<code>/<gpu>` with a code, else `<kind>/<reason>/<gpu>` as in `Check.active`. */

@@ -8,7 +8,6 @@ import { NodeId } from "./id.ts";
 import { InstantText } from "./instant.ts";
 import { count } from "./number.ts";
 
-
 /** The node as it is now; its past is not recorded. */
 export const RecordedNode = v.object({
   pool: v.nullable(v.string()),

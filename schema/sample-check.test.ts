@@ -68,7 +68,10 @@ const gpu: fc.Arbitrary<Record<string, unknown>> = fc.record(
   },
   { requiredKeys: ["index", "uuid"] },
 );
-const share = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(null, undefined));
+const share = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.constantFrom(null, undefined),
+);
 const good = fc.record(
   { at: goodAt, gpus: fc.array(gpu, { maxLength: 5 }), cpu_percent: share, memory_percent: share },
   { requiredKeys: ["at", "gpus"] },

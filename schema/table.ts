@@ -284,7 +284,11 @@ export const slotClaim = sqliteTable(
     endedAt: integer("ended_at"),
     doc: text("doc").notNull(),
   },
-  (t) => [index("slot_claim_ended").on(t.endedAt).where(sql`${t.endedAt} is not null`)],
+  (t) => [
+    index("slot_claim_ended")
+      .on(t.endedAt)
+      .where(sql`${t.endedAt} is not null`),
+  ],
 );
 
 /** Tasks of the demand queue. */
@@ -298,9 +302,13 @@ export const task = sqliteTable(
     doc: text("doc").notNull(),
   },
   (t) => [
-    index("task_open").on(t.ordinal).where(sql`${t.endedAt} is null`),
+    index("task_open")
+      .on(t.ordinal)
+      .where(sql`${t.endedAt} is null`),
     index("task_state").on(t.state, t.ordinal),
-    index("task_ended").on(t.endedAt).where(sql`${t.endedAt} is not null`),
+    index("task_ended")
+      .on(t.endedAt)
+      .where(sql`${t.endedAt} is not null`),
   ],
 );
 

@@ -33,7 +33,10 @@ test("CI=true gives every run the same draws, and FUZZ_SEED those of its seed", 
 
 test("anywhere else each run has other draws", async () => {
   const [one, other] = [await run({}), await run({ CI: "false" })];
-  expect([one, other]).toEqual([expect.stringMatching(/^drawn: /), expect.stringMatching(/^drawn: /)]);
+  expect([one, other]).toEqual([
+    expect.stringMatching(/^drawn: /),
+    expect.stringMatching(/^drawn: /),
+  ]);
   expect(one).not.toBe(other);
 });
 

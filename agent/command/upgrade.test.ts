@@ -82,8 +82,18 @@ function order(parameters: Record<string, string>): AgentCommand {
 
 describe("openUpgrader()", () => {
   const refusals: [string, Record<string, string>, "rejected" | "failed", string][] = [
-    ["a downgrade", { version: "1.0.9" }, "rejected", "1.0.9 is older than 1.1.0: a downgrade needs"],
-    ["a forced downgrade", { version: "1.0.9", force: "true" }, "rejected", "needs a person at the"],
+    [
+      "a downgrade",
+      { version: "1.0.9" },
+      "rejected",
+      "1.0.9 is older than 1.1.0: a downgrade needs",
+    ],
+    [
+      "a forced downgrade",
+      { version: "1.0.9", force: "true" },
+      "rejected",
+      "needs a person at the",
+    ],
     ["no version", { version: "../x" }, "rejected", "like 1.2.3 or 1.2.3-rc.1, at most 60 char"],
     ["a name without order", { version: "1.2.3~rc1", force: "true" }, "rejected", '"1.2.3~rc1"'],
     ["a number too many", { version: "1.2.3.4", force: "true" }, "rejected", '"1.2.3.4"'],
@@ -92,9 +102,19 @@ describe("openUpgrader()", () => {
     ["a whole address", { url: "http://evil.example/x" }, "failed", "a path of the control plane"],
     ["no checksum", { sha256: "" }, "failed", "64 hexadecimal digits"],
     ["another checksum", { sha256: "0".repeat(64) }, "failed", "with another checksum"],
-    ["another platform", { url: "/releases/1.2.0/navarch-node-linux-arm64" }, "failed", "not for this"],
+    [
+      "another platform",
+      { url: "/releases/1.2.0/navarch-node-linux-arm64" },
+      "failed",
+      "not for this",
+    ],
     ["a list of another version", { version: "1.3.0" }, "failed", "is not that of release 1.3.0"],
-    ["a way back that is none", { back: "true", version: "1.0.0" }, "rejected", "not what 1.1.0 repl"],
+    [
+      "a way back that is none",
+      { back: "true", version: "1.0.0" },
+      "rejected",
+      "not what 1.1.0 repl",
+    ],
   ];
   test.each(refusals)("refuses %s and leaves no trace", async (_what, given, outcome, why) => {
     const { binary, left, upgrade } = setUp();
@@ -106,7 +126,11 @@ describe("openUpgrader()", () => {
 
   const releases: [string, typeof release, string][] = [
     ["is not signed", (version) => ({ ...release(version), key: null }), "is not signed"],
-    ["another key signed", (version) => ({ ...release(version), key: makeKey() }), "not signed with"],
+    [
+      "another key signed",
+      (version) => ({ ...release(version), key: makeKey() }),
+      "not signed with",
+    ],
     [
       "has no agent for this machine",
       (version) => ({ key: KEY, sums: release(version).sums.replace("amd64", "riscv64") }),
@@ -134,7 +158,10 @@ describe("openUpgrader()", () => {
     const answer = await setUp().upgrade(given);
     served = honest;
     released = release;
-    expect([answer.outcome, answer.output]).toEqual(["failed", expect.stringContaining("has the che")]);
+    expect([answer.outcome, answer.output]).toEqual([
+      "failed",
+      expect.stringContaining("has the che"),
+    ]);
     // The list is signed, and says of 1.1.0's program that it is 1.2.0.
     served = script("1.1.0");
     const other = await setUp().upgrade(order({}));

@@ -66,15 +66,15 @@ export const fileSystemProbe: HostProbe = {
     }
     const before = new Set(memory.writable);
     const locked = fileSystems.filter(({ path, readOnly }) => readOnly && before.has(path));
-    addLocked(host, locked.map(({ path }) => path));
+    addLocked(
+      host,
+      locked.map(({ path }) => path),
+    );
     addFull(host, fileSystems);
     const asked = fileSystems.some(({ usedRatio }) => usedRatio !== null);
     const places = (readOnly: boolean) =>
       fileSystems.filter((system) => system.readOnly === readOnly).map(({ path }) => path);
-    const sealed = new Set([
-      ...memory.sealed,
-      ...places(true).filter((path) => !before.has(path)),
-    ]);
+    const sealed = new Set([...memory.sealed, ...places(true).filter((path) => !before.has(path))]);
     const writable = places(false).filter((path) => !sealed.has(path));
     const learned = {
       writable: [...writable, ...locked.map(({ path }) => path)],

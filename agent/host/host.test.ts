@@ -131,7 +131,10 @@ describe("openHost()", () => {
   });
 
   test("answers in time while a file of a driver does not, and asks no more until it does", async () => {
-    const { read, root } = machine({ ...port("mlx5_0"), "proc/1/mountinfo": info("/dev/x / ext4 rw") });
+    const { read, root } = machine({
+      ...port("mlx5_0"),
+      "proc/1/mountinfo": info("/dev/x / ext4 rw"),
+    });
     const state = join(root, "sys/class/infiniband/mlx5_0/ports/1/state");
     rmSync(state);
     // A read of a FIFO that nothing writes to waits as one of a dead adapter's firmware does.
@@ -377,10 +380,17 @@ describe("lookAtHost() at file systems, panics and the module", () => {
     expect(said(look({ ...NOTHING_READ, ports, peermem: false }, loaded.memory))).toEqual([
       "peermem warning",
     ]);
-    expect(said(look({ ...NOTHING_READ, ports: [], peermem: false }, {
-      ...EMPTY_HOST_MEMORY,
-      peermem: true,
-    }))).toEqual([]);
+    expect(
+      said(
+        look(
+          { ...NOTHING_READ, ports: [], peermem: false },
+          {
+            ...EMPTY_HOST_MEMORY,
+            peermem: true,
+          },
+        ),
+      ),
+    ).toEqual([]);
   });
 });
 

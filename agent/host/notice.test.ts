@@ -93,13 +93,16 @@ describe.each([
   ["openEc2Notice", openEc2Notice],
   ["openGceNotice", openGceNotice],
 ] as const)("%s()", (_, open) => {
-  test.each(["hang", "redirect", "huge"] as const)("is silent on a %s, within a second", async (kind) => {
-    server.word = { kind };
-    const startMs = performance.now();
-    expect(await open(base(), clock)()).toMatchObject({ kind: "silent" });
-    expect(performance.now() - startMs).toBeLessThan(2_000);
-    expect(server.strayed).toBe(0);
-  });
+  test.each(["hang", "redirect", "huge"] as const)(
+    "is silent on a %s, within a second",
+    async (kind) => {
+      server.word = { kind };
+      const startMs = performance.now();
+      expect(await open(base(), clock)()).toMatchObject({ kind: "silent" });
+      expect(performance.now() - startMs).toBeLessThan(2_000);
+      expect(server.strayed).toBe(0);
+    },
+  );
 
   test("is silent where nothing listens", async () => {
     expect(await open(new URL("http://127.0.0.1:9"), clock)()).toMatchObject({ kind: "silent" });

@@ -13,12 +13,7 @@ import { EMPTY_HOST_MEMORY, type HostContext, type HostMemory, type HostProbe } 
 import type { HostReader } from "./read.ts";
 import type { HostReading } from "./reading.ts";
 
-const HOST_PROBES: readonly HostProbe[] = [
-  portProbe,
-  fileSystemProbe,
-  panicProbe,
-  peermemProbe,
-];
+const HOST_PROBES: readonly HostProbe[] = [portProbe, fileSystemProbe, panicProbe, peermemProbe];
 
 export type HostRound = {
   findings: Finding[];
@@ -33,11 +28,7 @@ export type HostRound = {
 const RESULT_CHARS_MAX = 256;
 
 /** Judges one reading: changes since the last become findings; an unread part ends no condition. */
-export function lookAtHost(
-  reading: HostReading,
-  memory: HostMemory,
-  ctx: HostContext,
-): HostRound {
+export function lookAtHost(reading: HostReading, memory: HostMemory, ctx: HostContext): HostRound {
   // Conditions and writability belong to one boot.
   const known =
     memory.bootId === ctx.bootId

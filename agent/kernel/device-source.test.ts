@@ -4,15 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeviceSource } from "./device-source.ts";
@@ -126,7 +118,7 @@ test("beyond a mebibyte it leaves what comes to the kernel, and goes on when the
       return false;
     }
   };
-  for (let stuck = 0; stuck < 50; ) {
+  for (let stuck = 0; stuck < 50;) {
     if (fill()) {
       stuck = 0;
     } else {

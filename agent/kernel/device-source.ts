@@ -99,7 +99,7 @@ export class DeviceSource implements Source {
   }
 
   async #follow(): Promise<void> {
-    for (let failed = false; !failed && !this.#closed; ) {
+    for (let failed = false; !failed && !this.#closed;) {
       const end = await this.#stream().catch(failureOf);
       this.#pulling = false;
       if (this.#closed) return;

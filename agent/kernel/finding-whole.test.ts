@@ -101,12 +101,15 @@ describe("findingOf() makes", () => {
       ],
       ["NVRM: Xid (what", { kind: "xid", reason: "unparsed", severity: "warning" }],
     ];
-    for (const [message, is] of cases) expect(one(message)).toEqual({ ...NOBODY, message, ...is } as never);
+    for (const [message, is] of cases)
+      expect(one(message)).toEqual({ ...NOBODY, message, ...is } as never);
   });
 
   test("texts without control characters, up to 1,024 characters", () => {
     const keeps = "tab\tand line\nstay";
-    const message = one(`NVRM: API mismatch: ${keeps}\u0000\u0008\u000b\u001f\u007f\u009f\u00a0é`)?.message;
+    const message = one(
+      `NVRM: API mismatch: ${keeps}\u0000\u0008\u000b\u001f\u007f\u009f\u00a0é`,
+    )?.message;
     expect(message).toBe(`NVRM: API mismatch: ${keeps}${"\ufffd".repeat(6)}\u00a0é`);
     expect(one(`NVRM: API mismatch: ${"x".repeat(3_000)}`)?.message).toHaveLength(1_024);
     const name = "n".repeat(99);
@@ -124,14 +127,22 @@ test("an Xid is as severe as what has to be done about it", () => {
     const is = fatal.includes(code) ? "fatal" : serious.includes(code) ? "serious" : "warning";
     // The driver's header ends at 176: a newer code deserves a look.
     const severity = code > 176 ? "serious" : is;
-    expect([code, one(`NVRM: Xid (PCI:0000:04:00): ${code}, x`)?.severity]).toEqual([code, severity]);
+    expect([code, one(`NVRM: Xid (PCI:0000:04:00): ${code}, x`)?.severity]).toEqual([
+      code,
+      severity,
+    ]);
   }
   const verdict = (action: number) => {
     const text = `GPU recovery action changed from 0x0 (a) to 0x${action} (b)`;
     return one(`NVRM: Xid (PCI:0000:04:00): 154, ${text}`)?.severity;
   };
   expect([0, 1, 2, 3, 4, 5].map(verdict)).toEqual([
-    "info", "fatal", "fatal", "serious", "fatal", "serious",
+    "info",
+    "fatal",
+    "fatal",
+    "serious",
+    "fatal",
+    "serious",
   ]);
   const reset = (word: string) =>
     one(`NVRM: Xid (PCI:0000:04:00): 94, RST: ${word}, D-RST: No`)?.severity;
@@ -156,20 +167,44 @@ describe("findingOf() remembers", () => {
     const at = "nvidia-nvswitch0: SXid (PCI:0000:c1:00.0): ";
     const event = `${at}20034, Fatal, Link 30 LTSSM Fault Up`;
     const detail = `${at}20034, Data {0x1, 0x2}`;
-    const { found } = run([[5_000_000, event], [6_000_000, detail], [6_000_000, detail]]);
+    const { found } = run([
+      [5_000_000, event],
+      [6_000_000, detail],
+      [6_000_000, detail],
+    ]);
     expect(found).toHaveLength(1);
     const data = "20034, Data {0x1, 0x2}";
     expect(found[0]?.message).toBe(`${event}\n${data}\n${data}`);
-    expect(run([[5_000_000, event], [4_000_000, detail]]).found).toHaveLength(1);
+    expect(
+      run([
+        [5_000_000, event],
+        [4_000_000, detail],
+      ]).found,
+    ).toHaveLength(1);
     for (const late of [6_000_001, 3_999_999])
-      expect(run([[5_000_000, event], [late, detail]]).found).toMatchObject([
+      expect(
+        run([
+          [5_000_000, event],
+          [late, detail],
+        ]).found,
+      ).toMatchObject([
         { reason: null, message: event },
         { reason: "detail", message: detail },
       ]);
     const other = detail.replace("20034", "20035");
-    expect(run([[0, event], [1, other]]).found).toMatchObject([{ code: 20_034 }, { code: 20_035 }]);
+    expect(
+      run([
+        [0, event],
+        [1, other],
+      ]).found,
+    ).toMatchObject([{ code: 20_034 }, { code: 20_035 }]);
     // The same event again is another event.
-    expect(run([[0, event], [1, event]]).found).toHaveLength(2);
+    expect(
+      run([
+        [0, event],
+        [1, event],
+      ]).found,
+    ).toHaveLength(2);
   });
 
   test("names and serials that the driver gave, by address", () => {

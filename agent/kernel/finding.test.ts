@@ -98,7 +98,8 @@ describe("findingOf()", () => {
       { index: 0, uuid: "GPU-low", pci: "00000000:3B:00.0" },
       { index: 1, uuid: "GPU-high", pci: "00000001:3B:00.0" },
     ];
-    const xid = (domain: string) => `NVRM: Xid (PCI:${domain}:3b:00): 79, GPU has fallen off the bus`;
+    const xid = (domain: string) =>
+      `NVRM: Xid (PCI:${domain}:3b:00): 79, GPU has fallen off the bus`;
     const [high, low, none] = tell([xid("0001"), xid("0000"), xid("0002")], gpus);
     expect(high).toMatchObject({ gpu_uuid: "GPU-high", gpu_index: 1, pci: "0001:3b:00.0" });
     expect(low).toMatchObject({ gpu_uuid: "GPU-low", gpu_index: 0, pci: "0000:3b:00.0" });

@@ -13,7 +13,12 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
     "",
     { pid: 4242, process_name: "python3" },
   ],
-  ["Out of memory: Kill process 7 (ray::IDLE) score 901 or sacrifice child", "oom", "", { pid: 7, process_name: "ray::IDLE" }],
+  [
+    "Out of memory: Kill process 7 (ray::IDLE) score 901 or sacrifice child",
+    "oom",
+    "",
+    { pid: 7, process_name: "ray::IDLE" },
+  ],
   [
     "Out of memory (oom_kill_allocating_task): Killed process 8 (x) total-vm:1kB",
     "oom",
@@ -38,7 +43,12 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
     "",
     { cpu: 17, seconds: 26 },
   ],
-  ["BUG: soft lockup - CPU#1 stuck for 61s! [events/1:10]", "soft_lockup", "", { cpu: 1, seconds: 61 }],
+  [
+    "BUG: soft lockup - CPU#1 stuck for 61s! [events/1:10]",
+    "soft_lockup",
+    "",
+    { cpu: 1, seconds: 61 },
+  ],
   ["watchdog: Watchdog detected hard LOCKUP on cpu 5", "hard_lockup", "", { cpu: 5 }],
   ["NMI watchdog: Watchdog detected hard LOCKUP on cpu 6", "hard_lockup", "", { cpu: 6 }],
   ["rcu: INFO: rcu_preempt self-detected stall on CPU", "rcu_stall", "", {}],
@@ -75,13 +85,8 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
     "sda1",
     {},
   ],
-  [
-    "XFS (sda1): Metadata corruption detected at xfs_agf_read_verify",
-    "file_system",
-    "sda1",
-    {},
-  ],
-  ["XFS (sda1): metadata I/O error in \"xfs_da_read_buf\"", "file_system", "sda1", {}],
+  ["XFS (sda1): Metadata corruption detected at xfs_agf_read_verify", "file_system", "sda1", {}],
+  ['XFS (sda1): metadata I/O error in "xfs_da_read_buf"', "file_system", "sda1", {}],
   ["BTRFS error (device sdc): parent transid verify failed on", "file_system", "sdc", {}],
   [
     "I/O error, dev nvme0n1, sector 123456 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2",
@@ -107,12 +112,7 @@ const LINES: readonly [line: string, reason: string, subject: string, metrics: o
   ],
   ["nvme nvme0: Removing after probe failure status: -19", "nvme_lost", "nvme0", {}],
   ["nvme nvme0: Disabling device after reset failure: -19", "nvme_lost", "nvme0", {}],
-  [
-    "nfs: server 10.0.0.7 not responding, still trying",
-    "nfs",
-    "10.0.0.7",
-    { server: "10.0.0.7" },
-  ],
+  ["nfs: server 10.0.0.7 not responding, still trying", "nfs", "10.0.0.7", { server: "10.0.0.7" }],
   ["nfs: server filer.example.org not responding, timed out", "nfs", "filer.example.org", {}],
   [
     "mlx5_core 0000:5c:00.0: Port module event[error]: module 0, Cable error, High Temperature",
@@ -328,7 +328,14 @@ describe("hostFact()", () => {
     const named = reason === "nfs" ? { server: subject } : { device: subject };
     const all = subject === "" ? metrics : { ...named, ...metrics };
     const kind = "host" as const;
-    expect(hostFact(line)).toEqual({ kind, reason, subject, severity, metrics: all, line } as never);
+    expect(hostFact(line)).toEqual({
+      kind,
+      reason,
+      subject,
+      severity,
+      metrics: all,
+      line,
+    } as never);
     expect(parseFacts(line)).toHaveLength(1);
   });
 
@@ -375,12 +382,21 @@ describe("hostFact()", () => {
       ["io_error", "sda", 500],
     ]);
     expect(found[0]?.severity).toBe("warning");
-    expect(found[0]).toMatchObject({ kind: "host", source: "kmsg", gpu_uuid: null, foreign: false });
+    expect(found[0]).toMatchObject({
+      kind: "host",
+      source: "kmsg",
+      gpu_uuid: null,
+      foreign: false,
+    });
   });
 
   test("findingOf() tells it again exactly after five minutes, backwards too", () => {
     const line = "nfs: server a not responding, still trying";
-    const told = (usec: number) => tell([[400_000_000, line], [usec, line]]).length;
+    const told = (usec: number) =>
+      tell([
+        [400_000_000, line],
+        [usec, line],
+      ]).length;
     expect([400e6, 699_999_999, 700e6, 100_000_001, 100e6].map(told)).toEqual([1, 1, 2, 1, 2]);
   });
 

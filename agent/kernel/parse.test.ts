@@ -40,7 +40,9 @@ describe("parseRecord()", () => {
   test("parseRecord() takes only the flags for flags, and any number of level", () => {
     const of = (head: string) => {
       const read = parseRecord(`${head};NVRM`);
-      return read.ok ? [read.record.facility, read.record.level, read.record.fragment] : read.reason;
+      return read.ok
+        ? [read.record.facility, read.record.level, read.record.fragment]
+        : read.reason;
     };
     expect(of("4,1,2,-,caller=T1")).toEqual([0, 4, false]);
     expect(of("4,1,2,c")).toEqual([0, 4, true]);
@@ -317,7 +319,8 @@ describe("parseFacts()", () => {
   });
 
   test("parseFacts() leaves a line whole whatever its program is called", () => {
-    const line = "NVRM: Xid (PCI:0000:0f:00): 95, pid=7, name=NVRM: Xid, Uncontained: RST: Yes, D-RST: No";
+    const line =
+      "NVRM: Xid (PCI:0000:0f:00): 95, pid=7, name=NVRM: Xid, Uncontained: RST: Yes, D-RST: No";
     expect(only(line)).toMatchObject({ code: 95, pid: 7, metrics: { rst: true, d_rst: false } });
   });
 

@@ -152,7 +152,9 @@ describe("read() counts what it cannot read", () => {
 
   test("takes headers with further fields, and the largest number", () => {
     const at = setUp();
-    expect(at.brief("4,9007199254740991,5,-,caller=T1;NVRM: API mismatch: x")).toEqual(["mismatch"]);
+    expect(at.brief("4,9007199254740991,5,-,caller=T1;NVRM: API mismatch: x")).toEqual([
+      "mismatch",
+    ]);
     expect(at.log.stats().lastSeq).toBe(9_007_199_254_740_991);
     expect(setUp().brief("0,0,0,-;NVRM: API mismatch: x")).toEqual(["mismatch"]);
   });

@@ -383,7 +383,7 @@ describe("openKernelLog() on a ring that is overrun", () => {
     for (let burst = 1; burst <= 27; burst++) {
       for (let i = 0; i < 1_399; i++) ring.write("usb: noise");
       ring.write(burst % 9 === 0 ? "NVRM: Xid (PCI:0000:04:00): 79, x" : "usb: noise");
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const read = log.read(1_000);
         out.push(...read.out);
         more = read.more;

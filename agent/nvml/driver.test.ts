@@ -44,28 +44,31 @@ test("check() reports an unknown error of identification once, a lasting one eac
 test.each([
   [1, 0, { remapPending: true, remapFailure: false }],
   [0, 1, { remapPending: false, remapFailure: true }],
-])("check() reads remapping pending %d and failed %d each from its own word", (pending, failure, expected) => {
-  const library = libraryOf(0);
-  const driver = new NvmlDriver(
-    {
-      ...library,
-      // `nvmlDeviceGetRemappedRows(device, corrRows, uncRows, isPending, failureOccurred)`.
-      call: (name, ...args) => {
-        if (name !== "nvmlDeviceGetRemappedRows") return library.call(name, ...args);
-        [3, 5, pending, failure].forEach((value, at) => {
-          const out = args[at + 1];
-          if (out instanceof Uint32Array) out[0] = value;
-        });
-        return 0;
+])(
+  "check() reads remapping pending %d and failed %d each from its own word",
+  (pending, failure, expected) => {
+    const library = libraryOf(0);
+    const driver = new NvmlDriver(
+      {
+        ...library,
+        // `nvmlDeviceGetRemappedRows(device, corrRows, uncRows, isPending, failureOccurred)`.
+        call: (name, ...args) => {
+          if (name !== "nvmlDeviceGetRemappedRows") return library.call(name, ...args);
+          [3, 5, pending, failure].forEach((value, at) => {
+            const out = args[at + 1];
+            if (out instanceof Uint32Array) out[0] = value;
+          });
+          return 0;
+        },
       },
-    },
-    () => 0,
-    () => 0,
-  );
-  const answer = driver.check();
-  expect(answer.kind === "ok" ? answer.value.gpus[0] : null).toMatchObject({
-    ...expected,
-    remappedCorrectable: 3,
-    remappedUncorrectable: 5,
-  });
-});
+      () => 0,
+      () => 0,
+    );
+    const answer = driver.check();
+    expect(answer.kind === "ok" ? answer.value.gpus[0] : null).toMatchObject({
+      ...expected,
+      remappedCorrectable: 3,
+      remappedUncorrectable: 5,
+    });
+  },
+);

@@ -6,7 +6,11 @@ import { ownGpus, type PodGpus } from "./own-gpus.ts";
 
 async function seen(reason: NvmlFailure["reason"], given: Partial<PodGpus>): Promise<string> {
   const failure = { reason, code: 9, message: "" } as NvmlFailure;
-  const failed = async (): Promise<NvmlAnswer<never>> => ({ kind: "failed", failure, durationMs: 1 });
+  const failed = async (): Promise<NvmlAnswer<never>> => ({
+    kind: "failed",
+    failure,
+    durationMs: 1,
+  });
   const nvml: Nvml = {
     simulated: false,
     sample: failed,

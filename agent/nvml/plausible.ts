@@ -57,7 +57,7 @@ export function flagOf(value: number | null | undefined): boolean | null {
   return value === 0 || value === 1 ? value === 1 : null;
 }
 
-type Bounded = Pick<NvmlGpuCheck, (keyof typeof BOUNDS)>;
+type Bounded = Pick<NvmlGpuCheck, keyof typeof BOUNDS>;
 
 /** The same reading without what cannot be true. */
 export function plausible<T extends Partial<Bounded>>(reading: T): T {

@@ -71,9 +71,7 @@ export const SimulatedFaults = v.strictObject({
   /** By index. */
   gpus: v.optional(v.record(v.pipe(v.string(), v.regex(/^\d+$/)), GpuFault)),
   /** Reported once each, by ascending id. */
-  events: v.optional(
-    v.array(v.strictObject({ id: count, gpu: count, type: count, data: count })),
-  ),
+  events: v.optional(v.array(v.strictObject({ id: count, gpu: count, type: count, data: count }))),
 });
 export type SimulatedFaults = v.InferOutput<typeof SimulatedFaults>;
 export type GpuFault = v.InferOutput<typeof GpuFault>;

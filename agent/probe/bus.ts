@@ -109,10 +109,7 @@ export const busProbe: Probe = {
     if (bus.kind === "unreadable") {
       return wholeNode([], `the PCI bus cannot be read: ${bus.why}`, "skipped");
     }
-    const conditions = [
-      ...findUnlisted(check, memory, bus),
-      ...findOtherDriver(bus.gpus, memory),
-    ];
+    const conditions = [...findUnlisted(check, memory, bus), ...findOtherDriver(bus.gpus, memory)];
     const given = bus.gpus.filter(isPassedThrough).length;
     const away = given === 0 ? "" : `, ${given} given to virtual machines`;
     return wholeNode(conditions, `${bus.gpus.length} on the bus${away}`);

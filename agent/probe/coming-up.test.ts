@@ -47,7 +47,11 @@ describe("isComingUp()", () => {
 
   test("while a GPU has no link or no fabric, until the tenth minute", () => {
     for (const change of [WAITS, DARK]) {
-      expect([0, 9, 10 - 1 / MINUTES].map((minutes) => at(minutes, change))).toEqual([true, true, true]);
+      expect([0, 9, 10 - 1 / MINUTES].map((minutes) => at(minutes, change))).toEqual([
+        true,
+        true,
+        true,
+      ]);
       expect([10, 11].map((minutes) => at(minutes, change))).toEqual([false, false]);
     }
     expect(at(0, {})).toBe(false);

@@ -26,7 +26,11 @@ describe("eccProbe", () => {
       lookWith(eccProbe, { eccCorrectedVolatile: value }, { corrected }, soon).conditions;
     expect(at(1_100)).toEqual([]);
     expect(formatConditions(at(1_101))).toEqual(["ecc/sbe warning 1"]);
-    expect(at(1_101)[0]?.metrics).toMatchObject({ ecc_sbe_count: 101, sbe_per_hour: 101, volatile: 1_101 });
+    expect(at(1_101)[0]?.metrics).toMatchObject({
+      ecc_sbe_count: 101,
+      sbe_per_hour: 101,
+      volatile: 1_101,
+    });
   });
 
   test("says nothing of a large count that was there before the agent", () => {

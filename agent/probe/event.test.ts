@@ -99,7 +99,10 @@ describe("makeEventFindings()", () => {
   test("a check waits for its turn after an XID and contained poison alone", () => {
     const wants = (...types: number[]) => wantsCheck(types.map((type) => event({ type })));
     expect([[0x8], [0x1000], [0x8, 0x1000], []].map((types) => wants(...types))).toEqual([
-      false, false, false, false,
+      false,
+      false,
+      false,
+      false,
     ]);
     for (const type of [0x2, 0x400, 0x800, 0x2000, 0x4000, 0x8000])
       expect([type, wants(type), wants(0x8, type)]).toEqual([type, true, true]);

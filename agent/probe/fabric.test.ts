@@ -67,7 +67,10 @@ describe("fabricProbe", () => {
 
   test.each([
     ["a fabric that is not joined", { fabric: { ...GOOD, state: 2 } }],
-    ["links that are all down", { nvlinks: [{ link: 0, state: 0, replay: 0, recovery: 0, crc: 0 }] }],
+    [
+      "links that are all down",
+      { nvlinks: [{ link: 0, state: 0, replay: 0, recovery: 0, crc: 0 }] },
+    ],
   ])("a check proves nothing in the first ten minutes with %s", (_, change) => {
     const given = healthyCheck(2, { 1: change });
     let memory = EMPTY_MEMORY;
@@ -128,7 +131,11 @@ describe("fabricProbe", () => {
   });
 
   test("says so where the library does not tell, and keeps what it knew", () => {
-    const out = fabricProbe.look(healthyCheck(1, { 0: { fabric: null } }), EMPTY_MEMORY, roundAt(0));
+    const out = fabricProbe.look(
+      healthyCheck(1, { 0: { fabric: null } }),
+      EMPTY_MEMORY,
+      roundAt(0),
+    );
     expect(out).toMatchObject({ outcome: "not_supported", conditions: [] });
     const ill = runProbes(answerOf(check({ status: 999 })), EMPTY_MEMORY, roundAt(HOUR_MS));
     const blind = runProbes(answerOf(check(null)), ill.memory, roundAt(HOUR_MS + MINUTE_MS));

@@ -22,11 +22,14 @@ describe("faultProbe", () => {
     expect(formatConditions(lookWith(faultProbe, { rc }).conditions)).toEqual(said);
   });
 
-  test.each([2, 3, 6, 17, 20, 999])("reports a GPU that opening answers with %p at once", (code) => {
-    const out = lookWith(faultProbe, { rc: 999, openCode: code });
-    expect(formatConditions(out.conditions)).toEqual(["driver/unopened serious 1"]);
-    expect(out.conditions[0]).toMatchObject({ metrics: { nvml_code: code } });
-  });
+  test.each([2, 3, 6, 17, 20, 999])(
+    "reports a GPU that opening answers with %p at once",
+    (code) => {
+      const out = lookWith(faultProbe, { rc: 999, openCode: code });
+      expect(formatConditions(out.conditions)).toEqual(["driver/unopened serious 1"]);
+      expect(out.conditions[0]).toMatchObject({ metrics: { nvml_code: code } });
+    },
+  );
 
   test("names the better known fault of a GPU that cannot be opened", () => {
     const out = lookWith(faultProbe, { rc: 16, openCode: 16 });

@@ -48,7 +48,9 @@ describe("nvlinkProbe", () => {
 
   test("lets links train after a boot", () => {
     const early = roundAt(HOUR_MS, { uptimeMs: 599_999 });
-    expect(lookWith(nvlinkProbe, { ...NAME, nvlinks: links(1, 0) }, {}, early).conditions).toEqual([]);
+    expect(lookWith(nvlinkProbe, { ...NAME, nvlinks: links(1, 0) }, {}, early).conditions).toEqual(
+      [],
+    );
   });
 
   test("learns which links were up, and forgets it with a new boot", () => {

@@ -19,12 +19,7 @@ import { expectGpus, presentGpus } from "./expect.ts";
 import { fabricProbe } from "./fabric.ts";
 import { faultProbe } from "./fault.ts";
 import { judgeChange } from "./finding.ts";
-import {
-  nameUnknown,
-  makeCheckSamples,
-  makeIdentities,
-  rememberGpu,
-} from "./identity.ts";
+import { nameUnknown, makeCheckSamples, makeIdentities, rememberGpu } from "./identity.ts";
 import { memoryProbe } from "./memory.ts";
 import { migProbe } from "./mig.ts";
 import { isBlind, isOpen } from "./mute.ts";

@@ -425,9 +425,11 @@ describe("fabricProbe reads the health mask", () => {
       const message = `GPU 1: the fabric ${is}: ${words}`;
       const told = reason === null ? [] : [{ reason: `fabric_${reason}`, severity, message }];
       const { conditions } = lookWith(fabricProbe, { fabric });
-      expect(conditions.map(({ reason: why, severity: how, message: text }) => {
-        return { reason: why, severity: how, message: text };
-      })).toEqual(told as never);
+      expect(
+        conditions.map(({ reason: why, severity: how, message: text }) => {
+          return { reason: why, severity: how, message: text };
+        }),
+      ).toEqual(told as never);
     }
   });
 

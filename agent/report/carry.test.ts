@@ -71,7 +71,10 @@ test("carryOut() leaves no trace of an order that proves nothing, and answers it
   let noted = 0;
   const parts: CarryParts = {
     orders: new Orders(null, "boot-1" as BootId, (text) => void saved.push(text)),
-    guard: { judge: ({ fence }) => (fence > 1 ? "forged" : null), noteRefusal: () => ++noted === 1 },
+    guard: {
+      judge: ({ fence }) => (fence > 1 ? "forged" : null),
+      noteRefusal: () => ++noted === 1,
+    },
     check: () => Promise.reject(new Error("no probe")),
     runCommand: () => Promise.reject(new Error("carried out")),
     upgrade: null,
@@ -82,7 +85,12 @@ test("carryOut() leaves no trace of an order that proves nothing, and answers it
   await carryOut(forged, parts);
   await carryOut(forged, parts);
   expect(answers).toEqual([
-    { command_id: "c1" as CommandId, outcome: "rejected", exit_code: null, output: "refused: forged" },
+    {
+      command_id: "c1" as CommandId,
+      outcome: "rejected",
+      exit_code: null,
+      output: "refused: forged",
+    },
   ]);
   expect(saved).toEqual([]);
   // The real order of that id, with the fence of now, is neither shut out nor taken for answered.

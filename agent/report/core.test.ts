@@ -339,7 +339,11 @@ describe("Agent", () => {
   });
 
   test("a spool that is gone has told nothing, whatever the memory of probes says", async () => {
-    const ill = { kind: "ok", value: healthyCheck(2, { 0: { remapFailure: true } }), durationMs: 1 };
+    const ill = {
+      kind: "ok",
+      value: healthyCheck(2, { 0: { remapFailure: true } }),
+      durationMs: 1,
+    };
     let memory = EMPTY_MEMORY;
     const disk = createMemoryStorage();
     const first = build({ saveMemory: (now) => void (memory = now) }, disk);
@@ -404,7 +408,11 @@ describe("Agent", () => {
       plane.reports.map(({ report }) => [report.inventory !== null, report.pod_token]);
     agent.start();
     await clock.pass(61_000);
-    expect(sent()).toEqual([[true, "first"], [false, undefined], [false, undefined]]);
+    expect(sent()).toEqual([
+      [true, "first"],
+      [false, undefined],
+      [false, undefined],
+    ]);
     expect("pod_token" in (plane.reports[1]?.report ?? {})).toBe(false);
     token = "second";
     const before = plane.reports.length;

@@ -60,7 +60,11 @@ describe("judge()", () => {
     ["of another key", order(OTHER), `signed with ${OTHER.fingerprint}`],
     ["of another key that says to be ours", changed({ key: OTHER.publicBase64 }), "signed with"],
     ["with no key", changed({ key: "AAAA" }), "signed with no key"],
-    ["with a cut signature", changed({ value: signature.value.slice(4) }), "not that of this order"],
+    [
+      "with a cut signature",
+      changed({ value: signature.value.slice(4) }),
+      "not that of this order",
+    ],
     ["for another node", order(KEY, "n2"), "not that of this order to this node"],
     ["of another type", { ...sound, type: "gpu_reset" }, "not that of this order"],
     ["of another id", { ...sound, command_id: "c2" as CommandId }, "not that of this order"],
@@ -135,7 +139,10 @@ describe("the key", () => {
     expect(knows(again)).toEqual([next.fingerprint, "enrolment"]);
     // A person who gives another one means it.
     const given = [{ fingerprint: OTHER.fingerprint, source: "enrolment" as const }];
-    expect(knows(open({ enrolled: given }, folder).trust)).toEqual([OTHER.fingerprint, "enrolment"]);
+    expect(knows(open({ enrolled: given }, folder).trust)).toEqual([
+      OTHER.fingerprint,
+      "enrolment",
+    ]);
   });
 
   test("of a join token replaces what was learned, and none that a person placed", () => {

@@ -118,8 +118,11 @@ export function makeView(
   { host, nvml, sender, spool }: AgentParts,
   round: ProbeRound | null,
   tally: Tally,
-  { answers, check, ...now }: Pick<AgentView, "samples" | "ackedAtMs" | "check" | "lagMs"> &
-    DriverView,
+  {
+    answers,
+    check,
+    ...now
+  }: Pick<AgentView, "samples" | "ackedAtMs" | "check" | "lagMs"> & DriverView,
 ): AgentView {
   // Known GPUs of a driver that does not answer may be there or not.
   const isKnown = answers || round?.gpus.length === 0;

@@ -110,8 +110,14 @@ export async function openNoticeWatch(
   try {
     const ask =
       cloud === "aws"
-        ? openEc2Notice(metadataBase("AWS_EC2_METADATA_SERVICE_ENDPOINT", (url) => url), clock)
-        : openGceNotice(metadataBase("GCE_METADATA_HOST", (host) => `http://${host}`), clock);
+        ? openEc2Notice(
+            metadataBase("AWS_EC2_METADATA_SERVICE_ENDPOINT", (url) => url),
+            clock,
+          )
+        : openGceNotice(
+            metadataBase("GCE_METADATA_HOST", (host) => `http://${host}`),
+            clock,
+          );
     return new NoticeWatch({ ask, clock, log });
   } catch {
     log("warn", "interruption notices are not read: the metadata address is no URL");

@@ -141,7 +141,12 @@ async function serve(options: Options): Promise<void> {
   const own = { hostname: hostname(), providerIds: machine.providerIds };
   const way = openWay({ options, clock, files, directory, forgetful, log, ...own });
   guard = way.keys;
-  const gpus = await openGpus(options, clock, () => sampleNow(), () => wake());
+  const gpus = await openGpus(
+    options,
+    clock,
+    () => sampleNow(),
+    () => wake(),
+  );
   const notices = await openNoticeWatch(options, clock, log);
   const duty = options.worker === null ? null : new WorkerDuty(options.worker);
   const agent = new Agent({
@@ -293,7 +298,12 @@ async function once(options: Options): Promise<number> {
   const clock = createClock();
   const proc = options.hostProc ?? "/proc";
   const identity = identify(options, readMachine(proc), clock);
-  const { nvml, readBus } = await openGpus(options, clock, () => {}, () => {});
+  const { nvml, readBus } = await openGpus(
+    options,
+    clock,
+    () => {},
+    () => {},
+  );
   const { EXIT, runOnce } = await import("../once.ts");
   const { formatSummary } = await import("../summary.ts");
   const { result, notes } = await runOnce({

@@ -129,7 +129,11 @@ describe("LastVerdictFile", () => {
   test("is bounded: a flood of mild findings leaves the grave one", () => {
     const { tally, look } = bed();
     tally.note([{ ...xid(79), severity: "fatal" }]);
-    const mild = (i: number): Finding => ({ ...xid(31), severity: "warning", gpu_uuid: `GPU-${i}` });
+    const mild = (i: number): Finding => ({
+      ...xid(31),
+      severity: "warning",
+      gpu_uuid: `GPU-${i}`,
+    });
     tally.note(Array.from({ length: 500 }, (_, i) => mild(i)));
     tally.conclude(CHECK);
     const last = look();

@@ -13,7 +13,8 @@ import type { SpoolStorage, WriteAnswer } from "./spool-storage.ts";
 const NAME = /^(\d{10})\.spool$/;
 
 export type OpenStorageAnswer =
-  { ok: true; storage: SpoolStorage } | { ok: false; message: string };
+  | { ok: true; storage: SpoolStorage }
+  | { ok: false; message: string };
 
 /**
  * Opens or creates the directory (0700). A full or read-only disk is no error: the stored state,

@@ -68,9 +68,7 @@ test("files are the agent's alone, and its claim goes with it", () => {
   storage.append(7, bytesOf("a"), true);
   const folder = join(home, "spool");
   const modeOf = (name: string) => fs.statSync(join(folder, name)).mode & 0o777;
-  expect([modeOf("."), modeOf("owner"), modeOf("0000000007.spool")]).toEqual([
-    0o700, 0o600, 0o600,
-  ]);
+  expect([modeOf("."), modeOf("owner"), modeOf("0000000007.spool")]).toEqual([0o700, 0o600, 0o600]);
   const [pid, start] = fs.readFileSync(join(folder, "owner"), "utf8").trim().split(" ");
   const stat = fs.readFileSync(`/proc/${process.pid}/stat`, "utf8");
   expect([Number(pid), start]).toEqual([
@@ -202,9 +200,7 @@ describe("SpoolIndex", () => {
     expect(holes).toEqual([{ seq: 3, span: 1, reason: "spool_full", count: 1, atMs: 9 }]);
     expect(index.shrink(one, 0, 9).dropped.map(({ seq }) => seq)).toEqual([4, 2, 5]);
     expect(seqs(index)).toEqual(["1", "-2", "-3", "-4", "-5"]);
-    expect(index.holes(0)).toEqual([
-      { seq: 5, span: 4, reason: "spool_full", count: 4, atMs: 9 },
-    ]);
+    expect(index.holes(0)).toEqual([{ seq: 5, span: 4, reason: "spool_full", count: 4, atMs: 9 }]);
   });
 
   test("joins holes once 1,024 and a quarter of all are new, not at each", () => {
@@ -241,7 +237,8 @@ describe("SpoolIndex", () => {
     expect(joinHoles(a, hole(8, "malformed", 5, 3))).toBeNull();
     expect(joinHoles(a, hole(7, "kernel_ring", 5, 3))).toBeNull();
     expect([joinHoles(a, held(5)), joinHoles(held(4), hole(5, "malformed", 0))]).toEqual([
-      null, null,
+      null,
+      null,
     ]);
   });
 });
@@ -352,7 +349,8 @@ describe("a restart", () => {
       append: () => (asked++, { ok: false, message: "full" }),
     };
     const segments = new SpoolSegments(refusing, 100, null);
-    const write = (nowMs: number) => segments.write(bytesOf("a".repeat(99)), true, nowMs, () => head({}));
+    const write = (nowMs: number) =>
+      segments.write(bytesOf("a".repeat(99)), true, nowMs, () => head({}));
     for (const nowMs of [5, 6, 60_004]) write(nowMs);
     expect([asked, segments.failure]).toEqual([1, "full"]);
     write(60_005);

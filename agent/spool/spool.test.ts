@@ -320,7 +320,9 @@ describe("Spool", () => {
     for (let i = 5; i <= 6; i++) spool.append([finding(i, "fatal", 1_500)], [], null);
     const left = disk.list();
     expect([left.includes(one ?? 0), left.includes(three ?? 0), left.includes(four)]).toEqual([
-      false, false, true,
+      false,
+      false,
+      true,
     ]);
   });
 

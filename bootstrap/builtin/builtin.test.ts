@@ -50,7 +50,9 @@ describe("template agent", () => {
   test("lets the agent reboot the machine only if it is told to, and takes that back", () => {
     const [, , start = ""] = AGENT_COMMANDS;
     const allowed = print(start, { AllowCommands: "reboot" });
-    expect(allowed).toContain("ExecStart=navarch-node --allow-commands --metrics-addr=127.0.0.1:9410 $NAVARCH_NODE_FLAGS");
+    expect(allowed).toContain(
+      "ExecStart=navarch-node --allow-commands --metrics-addr=127.0.0.1:9410 $NAVARCH_NODE_FLAGS",
+    );
     expect(allowed).not.toContain('rm -f "$drop"');
     const plain = print(start, {});
     expect(plain).not.toContain("--allow-commands");

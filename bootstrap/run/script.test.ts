@@ -27,7 +27,12 @@ class Machine {
   }
 
   /** `between`: called after half of `stdin` was sent. */
-  async run(program: string, args: string[], stdin = "", between?: () => Promise<void>): Promise<End> {
+  async run(
+    program: string,
+    args: string[],
+    stdin = "",
+    between?: () => Promise<void>,
+  ): Promise<End> {
     const line = [...this.words, "-c", program.trim(), "navarch", this.instance, ...args];
     const child = Bun.spawn(line, { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
     const half = between === undefined ? stdin.length : Math.floor(stdin.length / 2);
@@ -59,7 +64,6 @@ class Machine {
   }
 }
 
-
 const listOf = (path: string): string[] => (existsSync(path) ? readdirSync(path) : []);
 const isStale = ({ exitCode, err }: End): boolean =>
   exitCode === STALE_CODE && err.includes(STALE_WORD);
@@ -90,7 +94,10 @@ describe.each(SHELLS)("a machine whose fence is newer (%s)", (shell) => {
     const sha = createHash("sha256").update(text).digest("hex");
     const place = [fence, target, "600", String(text.length)];
     const push = [fence, target, sha, "cat"];
-    for (const [program, args] of [[PLACE, place], [PUSH, push]] as const) {
+    for (const [program, args] of [
+      [PLACE, place],
+      [PUSH, push],
+    ] as const) {
       await machine.claim(1);
       writeFileSync(join(machine.instance, "fence"), `${fence}\n`);
       const late = await machine.run(program, [...args], text, async () => {

@@ -114,7 +114,8 @@ function openTunnel(client: Client, request: ConnectRequest): Promise<Duplex | s
 }
 
 type Opened =
-  { kind: "open"; client: Client; hostKey: string } | Exclude<ConnectAnswer, { kind: "ok" }>;
+  | { kind: "open"; client: Client; hostKey: string }
+  | Exclude<ConnectAnswer, { kind: "ok" }>;
 
 /** One handshake; a failed client is destroyed when this resolves. */
 function openClient(

@@ -187,7 +187,7 @@ describe("fillTemplate()", () => {
   });
 
   test("reads own keys alone", () => {
-    const text = "{{.constructor}}{{.toString}}{{.__proto__}}{{index . \"constructor\"}}";
+    const text = '{{.constructor}}{{.toString}}{{.__proto__}}{{index . "constructor"}}';
     expect(fill(text, {})).toBe("<no value>".repeat(4));
     expect(fill("{{.a.length}}", { a: "text" })).toBe("failed: cannot read a.length: .a is string");
   });
@@ -207,7 +207,7 @@ describe("fillTemplate()", () => {
 
   test("answers any template and any data", () => {
     const piece = fc.constantFrom(
-      ..."{{ }} if else end range with .a.b $ $x := = . ( ) | , \" ` - index len print 3".split(" "),
+      ...'{{ }} if else end range with .a.b $ $x := = . ( ) | , " ` - index len print 3'.split(" "),
       " ",
     );
     const text = fc.array(piece, { maxLength: 30 }).map((parts) => parts.join(""));

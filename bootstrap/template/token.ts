@@ -168,9 +168,19 @@ function readNumber(given: string, at: number): number | bigint {
 }
 
 const ESCAPE = /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{3})|(.))/gs;
-const ESCAPED = new Map(Object.entries({
-  a: "\x07", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v", "\\": "\\", '"': '"',
-}));
+const ESCAPED = new Map(
+  Object.entries({
+    a: "\x07",
+    b: "\b",
+    f: "\f",
+    n: "\n",
+    r: "\r",
+    t: "\t",
+    v: "\v",
+    "\\": "\\",
+    '"': '"',
+  }),
+);
 
 function readString(text: string, at: number, quote: string): [Word, number] {
   const unclosed = () => new TemplateFault("the text is not closed", at, `add ${quote}`);

@@ -43,9 +43,7 @@ export const cleanupKubernetes: Command = {
 
 async function clear(context: Context, ports: NodePorts): Promise<number | Failure> {
   const { flags, world } = context;
-  const { clearMarks, listMarked } = await import(
-    "../../reconciler/kubernetes/clear-marks.ts"
-  );
+  const { clearMarks, listMarked } = await import("../../reconciler/kubernetes/clear-marks.ts");
   const listed = await listMarked(ports);
   if (listed.kind === "failed") return failure(EXIT.unreachable, "unreachable", listed.message);
   const wanted = flags.text("fleet");
@@ -84,9 +82,7 @@ async function open(
   kubeconfig: string | null,
   context: string | null,
 ): Promise<NodePorts | Failure> {
-  const { openTransport, REAL_CLOCK } = await import(
-    "../../reconciler/kubernetes/connect.ts"
-  );
+  const { openTransport, REAL_CLOCK } = await import("../../reconciler/kubernetes/connect.ts");
   const { openClient } = await import("../../reconciler/kubernetes/client.ts");
   const opened = await openTransport({ enabled: true, kubeconfig, context }, world.env);
   if (opened.kind !== "ok") {

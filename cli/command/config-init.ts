@@ -290,7 +290,10 @@ export const configInit: Command = {
       return EXIT.done;
     }
     const named = plain(quoteShell(out));
-    const written = writeNew(out, text.replaceAll(/\bFILE\b/g, () => named));
+    const written = writeNew(
+      out,
+      text.replaceAll(/\bFILE\b/g, () => named),
+    );
     if (written !== null) return written;
     world.err(sayNext(provider, named));
     return EXIT.done;

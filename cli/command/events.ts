@@ -70,11 +70,7 @@ function cellsOf(event: EventView): string[] {
 }
 
 /** Ends on an interrupt or a permanent error. */
-async function follow(
-  context: Context,
-  client: Client,
-  filter: EventFilter,
-): Outcome {
+async function follow(context: Context, client: Client, filter: EventFilter): Outcome {
   const { world } = context;
   const pace = openPace(FOLLOW_MS);
   let after = 0;

@@ -109,9 +109,8 @@ type Asked =
   | { ok: false; message: string };
 
 async function readAsked(flags: GoFlags): Promise<Asked> {
-  const { nameLabels, NAMES_MAX } = await import(
-    "../../reconciler/core/kubernetes/node-resource.ts"
-  );
+  const { nameLabels, NAMES_MAX } =
+    await import("../../reconciler/core/kubernetes/node-resource.ts");
   const { isLabelKey } = await import("../../reconciler/config/label.ts");
   const [word] = flags.rest;
   if (word !== undefined) return { ok: false, message: `unexpected ${JSON.stringify(word)}` };
@@ -157,7 +156,12 @@ async function warnAbsent(world: World, api: KubeApi, namespace: string): Promis
 }
 
 const listOf = (text: string): string[] => [
-  ...new Set(text.split(",").map((one) => one.trim()).filter((one) => one !== "")),
+  ...new Set(
+    text
+      .split(",")
+      .map((one) => one.trim())
+      .filter((one) => one !== ""),
+  ),
 ];
 
 /** `:8080` where every address is meant. */

@@ -100,10 +100,7 @@ async function fetchLive(context: Context): Promise<Read<LiveFleet>> {
   return "ok" in client ? client : readLiveFleet(client);
 }
 
-async function readInventory(
-  context: Context,
-  layout: SlurmLayout,
-): Promise<Read<SlurmInventory>> {
+async function readInventory(context: Context, layout: SlurmLayout): Promise<Read<SlurmInventory>> {
   const source = chooseSource(context);
   if ("exit" in source) return source;
   const { flag, path, isLive } = source;

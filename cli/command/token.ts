@@ -116,9 +116,7 @@ export const tokenRotate: Command = {
     "Not after a theft: whoever reports first gets the new one, so it is refused while two\n" +
     "senders report as the node. Then: navarch token revoke node:ID, and let the machine join\n" +
     "again with navarch join-token create --node ID.",
-  flags: [
-    textFlag("node", "ID", "node to give a new credential (required)"),
-  ],
+  flags: [textFlag("node", "ID", "node to give a new credential (required)")],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

@@ -146,10 +146,7 @@ export const upgradeStop: Command = {
   summary: "stop the upgrade of agents",
   examples: ["navarch upgrade stop --rollback"],
   more: "Upgraded agents keep the new release unless --rollback is given, now or later.",
-  flags: [
-    switchFlag("rollback", "return upgraded agents to the old release"),
-    REASON,
-  ],
+  flags: [switchFlag("rollback", "return upgraded agents to the old release"), REASON],
   words: { min: 0, max: 0 },
   reach: "online",
   async run(context, client) {

@@ -150,8 +150,7 @@ function role({ kind, name, namespace, rules }: Role): string {
   const lines = rules.map(({ why, groups, resources, verbs }) => {
     const quoted = groups.map((one) => (one === "" ? '""' : one)).join(", ");
     return (
-      `# ${why}\n- apiGroups: [${quoted}]\n` +
-      `  resources: [${resources}]\n  verbs: [${verbs}]\n`
+      `# ${why}\n- apiGroups: [${quoted}]\n` + `  resources: [${resources}]\n  verbs: [${verbs}]\n`
     );
   });
   return `${head(kind, name, namespace)}${LABELS}rules:\n${lines.join("")}`;

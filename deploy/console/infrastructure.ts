@@ -102,25 +102,23 @@ const OTHER_DEFAULT =
   '{{- range (lookup "scheduling.k8s.io/v1" "PriorityClass" "" "").items }}' +
   `{{- if and .globalDefault (ne .metadata.name "${DEFAULT_CLASS}") ` +
   "$.Values.priorityClasses.create $.Values.priorityClasses.globalDefault }}" +
-  '{{ fail (printf "PriorityClass %s is the cluster\'s default already, and there can be one: ' +
+  "{{ fail (printf \"PriorityClass %s is the cluster's default already, and there can be one: " +
   "remove its globalDefault, or set infrastructure.priorityClasses.globalDefault to an empty " +
   'text" .metadata.name) }}{{ end }}{{- end }}\n';
 
-const classes = PRIORITY_CLASSES.map(
-  ({ name, globalDefault, ...rest }): Part => ({
-    ...(globalDefault ? { guard: OTHER_DEFAULT } : {}),
-    chart: "infrastructure",
-    file: "priority-class.yaml",
-    when: value("priorityClasses.create"),
-    object: {
-      apiVersion: "scheduling.k8s.io/v1",
-      kind: "PriorityClass",
-      metadata: { name, labels: LABELS },
-      ...rest,
-      globalDefault: globalDefault ? equals(value("priorityClasses.globalDefault"), name) : false,
-    },
-  }),
-);
+const classes = PRIORITY_CLASSES.map(({ name, globalDefault, ...rest }): Part => ({
+  ...(globalDefault ? { guard: OTHER_DEFAULT } : {}),
+  chart: "infrastructure",
+  file: "priority-class.yaml",
+  when: value("priorityClasses.create"),
+  object: {
+    apiVersion: "scheduling.k8s.io/v1",
+    kind: "PriorityClass",
+    metadata: { name, labels: LABELS },
+    ...rest,
+    globalDefault: globalDefault ? equals(value("priorityClasses.globalDefault"), name) : false,
+  },
+}));
 
 const adapter: Part = {
   chart: "infrastructure",

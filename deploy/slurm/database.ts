@@ -13,8 +13,7 @@ export type DatabaseOptions = {
 /** May be run again: a new password takes the place of the old one. */
 export function renderDatabase({ name, user, host, password }: DatabaseOptions): string {
   const account = `'${user}'@'${host}'`;
-  const proof =
-    password === null ? "VIA unix_socket" : `BY PASSWORD '${hashPassword(password)}'`;
+  const proof = password === null ? "VIA unix_socket" : `BY PASSWORD '${hashPassword(password)}'`;
   // `_` stands for any character in the name of a grant.
   const scope = name.replaceAll("_", "\\_");
   return `CREATE DATABASE IF NOT EXISTS \`${name}\`;

@@ -139,5 +139,4 @@ function computeSize({ cpus, memoryMiB }: SlurmManifestOptions): {
   };
 }
 
-const formatMemory = (mib: number): string =>
-  mib % 1024 === 0 ? `${mib / 1024}Gi` : `${mib}Mi`;
+const formatMemory = (mib: number): string => (mib % 1024 === 0 ? `${mib / 1024}Gi` : `${mib}Mi`);

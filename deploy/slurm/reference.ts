@@ -167,4 +167,3 @@ function judgeClaims(set: WorkSet): void {
 
 const claimOf = (volume: Piece): string =>
   textOf(mapOf(volume["persistentVolumeClaim"])["claimName"]);
-

@@ -188,13 +188,14 @@ function placeOf(pool: SlurmPool, host: SlurmHost, layout: SlurmLayout, port: nu
 }
 
 function shapeOf({ name, cpus, topology, memoryMb, gpus, features, state }: SlurmPool): string {
-  const parts = topology === null
-    ? []
-    : [
-        `Sockets=${topology.sockets}`,
-        `CoresPerSocket=${topology.cores}`,
-        `ThreadsPerCore=${topology.threads}`,
-      ];
+  const parts =
+    topology === null
+      ? []
+      : [
+          `Sockets=${topology.sockets}`,
+          `CoresPerSocket=${topology.cores}`,
+          `ThreadsPerCore=${topology.threads}`,
+        ];
   return [
     "",
     `CPUs=${cpus}`,
@@ -218,7 +219,13 @@ function partitionLines({ pools, defaultPartition }: SlurmInventory): string[] {
   return [
     ...pools.map(({ name }) => `NodeSet=${name} Feature=${name}`),
     line(defaultPartition, own, true),
-    ...rest.map(([partition, all]) => line(partition, all.map(({ name }) => name), false)),
+    ...rest.map(([partition, all]) =>
+      line(
+        partition,
+        all.map(({ name }) => name),
+        false,
+      ),
+    ),
   ];
 }
 

@@ -220,7 +220,9 @@ describe("compileCondition()", () => {
         const made = compileCondition(given);
         if (!made.ok) return made.message.length > 0;
         const metrics = { a: typeof value === "number" ? value : String(value) };
-        return typeof evaluateIn(made.condition, activate({ ...EVENT, metrics }, NODE)).ok === "boolean";
+        return (
+          typeof evaluateIn(made.condition, activate({ ...EVENT, metrics }, NODE)).ok === "boolean"
+        );
       }),
       { numRuns: 2_000 },
     );

@@ -21,7 +21,8 @@ export type Condition = {
 
 /** The first mistake, and `more` in the order of the text. */
 export type CompileAnswer =
-  { ok: true; condition: Condition } | (Mistake & { ok: false; more: Mistake[] });
+  | { ok: true; condition: Condition }
+  | (Mistake & { ok: false; more: Mistake[] });
 
 export type EvaluateAnswer = { ok: true; value: boolean } | { ok: false; message: string };
 

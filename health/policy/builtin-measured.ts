@@ -30,7 +30,7 @@ const MEMORY: readonly BuiltinRule[] = [
     "gpu-absent",
     { ...CLASS.down, action: "reboot" },
     `${reasonIs("gpu_lost", "unlisted")} || ` +
-    `${reasonIs("gpu_lost", "count")} && event.gpu_uuid == "" && ${PROMISED}`,
+      `${reasonIs("gpu_lost", "count")} && event.gpu_uuid == "" && ${PROMISED}`,
     "The driver does not list a GPU that is on the bus, or fewer than there must be.",
   ),
   measured("gpu-lost", CLASS.reboot, isType("gpu_lost"), "A GPU is off the bus or missing."),
@@ -186,15 +186,7 @@ const PORT_HARDWARE = [
   "port_health",
   "port_command",
 ];
-const DISK = [
-  "file_system",
-  "io_error",
-  "nvme",
-  "nvme_lost",
-  "nvme_path",
-  "raid",
-  "raid_failed",
-];
+const DISK = ["file_system", "io_error", "nvme", "nvme_lost", "nvme_path", "raid", "raid_failed"];
 /** What is shown and is no fault of the node. */
 const RECORDED = [
   "oom_cgroup",

@@ -24,7 +24,8 @@ export type CompiledPolicy = {
 type PolicyProblem = { rule: string; line: number; message: string };
 
 type CompilePolicyAnswer =
-  { ok: true; compiled: CompiledPolicy } | { ok: false; problems: PolicyProblem[] };
+  | { ok: true; compiled: CompiledPolicy }
+  | { ok: false; problems: PolicyProblem[] };
 
 /** Hex digits of a rule's version; they distinguish the few versions of one name. */
 const VERSION_CHARS = 12;

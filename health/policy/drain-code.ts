@@ -14,7 +14,10 @@ export function drainCodeOf(finding: Finding, because: string): DrainCode {
   const { code, kind, metrics, reason } = finding;
   // The sentence may begin with the code, which the reason has already.
   const sentence = because.replace(/^(XID|SXid) \d+:? /, "");
-  const line = sentence.replace(/[\s\p{C}]+/gu, " ").replaceAll('"', "'").trim();
+  const line = sentence
+    .replace(/[\s\p{C}]+/gu, " ")
+    .replaceAll('"', "'")
+    .trim();
   const text = line.slice(0, TEXT_CHARS_MAX);
   if (kind === "xid" || kind === "sxid") {
     const number = code === null ? (reason ?? "").replace(/[^A-Za-z0-9]+/g, "_") : String(code);
@@ -22,7 +25,6 @@ export function drainCodeOf(finding: Finding, because: string): DrainCode {
   }
   if (kind !== "lost") return { code: kind.toUpperCase(), text };
   const { expected, present } = metrics ?? {};
-  const isShort =
-    typeof expected === "number" && typeof present === "number" && present < expected;
+  const isShort = typeof expected === "number" && typeof present === "number" && present < expected;
   return { code: "GPU_COUNT", text: isShort ? `${present}<${expected} ${text}`.trim() : text };
 }

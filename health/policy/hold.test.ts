@@ -122,7 +122,9 @@ describe("holdFinding()", () => {
     const holdOf = (l: ReturnType<typeof latch>) => l.held()[0]?.judgement.hold;
 
     test("by the kernel's numbers, in whatever order they come", () => {
-      const l = latch().hold(verdict(REBOOT, { kmsg_seq: 5 })).hold(verdict(RESET, { kmsg_seq: 9 }));
+      const l = latch()
+        .hold(verdict(REBOOT, { kmsg_seq: 5 }))
+        .hold(verdict(RESET, { kmsg_seq: 9 }));
       expect(holdOf(l)).toBe("until_reset");
       l.hold(verdict(REBOOT, { kmsg_seq: 5 }));
       expect(holdOf(l)).toBe("until_reset");
@@ -149,7 +151,10 @@ describe("holdFinding()", () => {
 
     test("an older none that is told again ends nothing that came after it", () => {
       const none = verdict(0, { kmsg_seq: 5 });
-      const l = latch().hold(found({ code: 48, kmsg_seq: 6 })).hold(none).check(check());
+      const l = latch()
+        .hold(found({ code: 48, kmsg_seq: 6 }))
+        .hold(none)
+        .check(check());
       expect(l.verdict()).toBe("unhealthy");
       l.hold({ ...none, kmsg_seq: 7 }).check(check());
       expect(l.verdict()).toBe("healthy");

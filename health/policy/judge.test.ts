@@ -372,10 +372,9 @@ describe("judgeReport()", () => {
       occurrences: 2,
     });
     // As many lines in reports of their own, in the wrong order.
-    const apart = every4s.toReversed().reduce<FindingHistory>(
-      (past, one) => judgeReport([one], policy, NODE, past).history,
-      [],
-    );
+    const apart = every4s
+      .toReversed()
+      .reduce<FindingHistory>((past, one) => judgeReport([one], policy, NODE, past).history, []);
     expect(apart).toEqual(history);
     const first = judgeReport(every4s.slice(0, 75), policy, NODE, []);
     expect(first.judgements.every((one) => one.result === "degraded")).toBe(true);

@@ -18,14 +18,7 @@ import {
 import { sxid, xid } from "../catalog/catalog.ts";
 import { builtinPolicy, classOf } from "./builtin.ts";
 import { type CompiledPolicy, isShadow, NO_QUARANTINE, type Quarantine } from "./compile.ts";
-import {
-  atOf,
-  countRepeats,
-  isFollowed,
-  prune,
-  remember,
-  type Remembered,
-} from "./history.ts";
+import { atOf, countRepeats, isFollowed, prune, remember, type Remembered } from "./history.ts";
 import { type Matched, matchRules, type PolicyFault } from "./match.ts";
 
 /** The result of a rule that does not decide, for `findings[index]`. */

@@ -88,16 +88,17 @@ describe("drainCodeOf()", () => {
   test("S27: has a code of one word and a text of one line, whatever the finding says", () => {
     const text = fc.string({ unit: "binary", maxLength: 400 });
     fc.assert(
-      fc.property(text, fc.option(text), fc.constantFrom("xid", "sxid", "lost", "ecc", "host"), (
-        because,
-        reason,
-        kind,
-      ) => {
-        const named = drainCodeOf(found({ kind, reason, code: null, metrics: {} }), because);
-        expect(named.code).toMatch(/^[A-Z0-9_]+$/);
-        expect(named.text).not.toMatch(/[\n\r"\u0000-\u001f]/);
-        expect(named.text.length).toBeLessThanOrEqual(160);
-      }),
+      fc.property(
+        text,
+        fc.option(text),
+        fc.constantFrom("xid", "sxid", "lost", "ecc", "host"),
+        (because, reason, kind) => {
+          const named = drainCodeOf(found({ kind, reason, code: null, metrics: {} }), because);
+          expect(named.code).toMatch(/^[A-Z0-9_]+$/);
+          expect(named.text).not.toMatch(/[\n\r"\u0000-\u001f]/);
+          expect(named.text.length).toBeLessThanOrEqual(160);
+        },
+      ),
     );
   });
 

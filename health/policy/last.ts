@@ -59,10 +59,12 @@ function faultsOf(last: LastVerdict, nowMs: number): DrainCode[] {
     held = releaseHeld(held, { bootId: boot_id, check, nowMs, resetSeen: false });
   }
   const bad = held.filter(({ judgement }) => judgement.result === "unhealthy");
-  const faults = bad.sort((a, b) => byWeight(b, a)).map(({ finding, judgement }) => {
-    const fault = drainCodeOf(finding, judgement.because);
-    const short = fault.code === "GPU_COUNT" ? shortOf(last) : null;
-    return short === null ? fault : { ...fault, text: short };
-  });
+  const faults = bad
+    .sort((a, b) => byWeight(b, a))
+    .map(({ finding, judgement }) => {
+      const fault = drainCodeOf(finding, judgement.because);
+      const short = fault.code === "GPU_COUNT" ? shortOf(last) : null;
+      return short === null ? fault : { ...fault, text: short };
+    });
   return [...new Map(faults.toReversed().map((one) => [one.code, one])).values()].toReversed();
 }

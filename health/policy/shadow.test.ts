@@ -132,7 +132,13 @@ describe("judgeReport() with a shadow", () => {
     const codes = "event.metrics.xid_code in [94]";
     const base = { description: null, action: null, pools: null, line: 1, hold: null } as const;
     const often = { atLeast: 60, withinMs: 90_000_000, by: "gpu", result: "unhealthy" } as const;
-    const one = { ...base, name: "one", condition: codes, result: "degraded", repeat: often } as const;
+    const one = {
+      ...base,
+      name: "one",
+      condition: codes,
+      result: "degraded",
+      repeat: often,
+    } as const;
     const shadow: PolicyRule = { ...one, name: "s", shadow: true };
     const reports: Reports = Array.from({ length: 64 }, (_, at) => ({
       found: [0, 1, 2, 3, 4, 5].map((gpu) => ({ code: 94, gpu, afterMs: at * 10_000 })),

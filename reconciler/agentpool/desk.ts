@@ -244,7 +244,10 @@ export class Desk implements AgentPools {
   private noPool(key: string): ClaimAnswer {
     const why = this.whyNot(namespaceOf(key));
     if (why !== null) return why;
-    const near = nearest(key, [...this.ports.kept.values()].flatMap((one) => one.pool?.key ?? []));
+    const near = nearest(
+      key,
+      [...this.ports.kept.values()].flatMap((one) => one.pool?.key ?? []),
+    );
     const hint = near === null ? "" : ` (did you mean ${near}?)`;
     return { kind: "refused", code: "not_found", message: `no agentpool ${key}${hint}` };
   }

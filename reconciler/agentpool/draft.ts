@@ -51,7 +51,10 @@ export type DraftPorts = {
 
 export function openDraft(ports: DraftPorts) {
   const { rows, asked, now, mono, random } = ports;
-  const claims = Map.groupBy(asked.claims.map(({ row }) => row), ({ poolUid }) => poolUid);
+  const claims = Map.groupBy(
+    asked.claims.map(({ row }) => row),
+    ({ poolUid }) => poolUid,
+  );
   const joins = Map.groupBy(asked.joins, ({ poolUid }) => poolUid);
   const ended = new Set(asked.ends.map(({ id }) => id));
   /** Names that this turn gives. */

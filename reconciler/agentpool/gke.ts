@@ -245,6 +245,9 @@ function readAuthority(encoded: string): string | null {
 
 /** One bounded line of a foreign text. */
 const plain = (told: string): string =>
-  told.replace(/[^\x20-\x7e]+/g, " ").trim().slice(0, TOLD_MAX);
+  told
+    .replace(/[^\x20-\x7e]+/g, " ")
+    .trim()
+    .slice(0, TOLD_MAX);
 
 const failed = (message: string): Failure => ({ kind: "failed", message });

@@ -57,8 +57,7 @@ export function openLate(
   };
   const api: KubeApi = {
     call: (request) => reached?.api.call(request) ?? lost(),
-    watch: (path, query, take, options) =>
-      reached?.api.watch(path, query, take, options) ?? lost(),
+    watch: (path, query, take, options) => reached?.api.watch(path, query, take, options) ?? lost(),
     close: () => reached?.api.close(),
   };
   return { cluster, api };

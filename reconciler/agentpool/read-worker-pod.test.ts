@@ -53,7 +53,11 @@ describe("V33: trouble", () => {
     expect(troubleOf(waiting("CreateContainerConfigError"))).toMatchObject({ kind: "config" });
     expect(troubleOf(waiting("ContainerCreating"))).toBeNull();
     const startable = (status: string, phase = "Pending") =>
-      troubleOf({ ...waiting("ContainerCreating"), phase, conditions: [{ type: "PodReadyToStartContainers", status }] });
+      troubleOf({
+        ...waiting("ContainerCreating"),
+        phase,
+        conditions: [{ type: "PodReadyToStartContainers", status }],
+      });
     expect(startable("False")).toMatchObject({ kind: "mount" });
     expect(startable("True")).toBeNull();
     expect(startable("False", "Succeeded")).toBeNull();

@@ -7,13 +7,7 @@ import type { WorkerReview } from "../core/agentpool/service.ts";
 import type { KubeApi } from "../kubernetes/api.ts";
 import { askReview, explainForbidden } from "../kubernetes/permission.ts";
 import { readIdentity, readList, readObject } from "../kubernetes/read-field.ts";
-import {
-  brief,
-  POD_AUDIENCE,
-  readUser,
-  refused,
-  TIMEOUT_MS,
-} from "../kubernetes/token-review.ts";
+import { brief, POD_AUDIENCE, readUser, refused, TIMEOUT_MS } from "../kubernetes/token-review.ts";
 
 /**
  * The pod that a service-account token is bound to, for workers of AgentPools. Our audience counts,

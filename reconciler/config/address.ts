@@ -4,7 +4,8 @@ import { withoutEndSlash } from "../../schema/end-slash.ts";
 import { quoteShort } from "./problem.ts";
 
 export type Answer<T> =
-  { ok: true; value: T } | { ok: false; message: string; hint: string | null };
+  | { ok: true; value: T }
+  | { ok: false; message: string; hint: string | null };
 
 const bad = (message: string, hint: string | null) => ({ ok: false, message, hint }) as const;
 

@@ -35,7 +35,8 @@ describe("external", () => {
       intervalMs: 30_000,
       expiryMs: null,
     });
-    const http = '{ type: external, source: http, url: "https://d/x/", pointer: /a/0, token_file: /t }';
+    const http =
+      '{ type: external, source: http, url: "https://d/x/", pointer: /a/0, token_file: /t }';
     const whole = { url: "https://d/x/", pointer: "/a/0", tokenFile: "/t" };
     expect(autoscalerOf(http)).toMatchObject(whole);
     const command = '{ type: external, source: command, command: "/opt/demand --pool p" }';

@@ -21,7 +21,7 @@ const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined }
 
 const rule = fc.record(
   {
-    description: fc.constantFrom("One line.", "Two\n\nlines: # and \"quotes\"."),
+    description: fc.constantFrom("One line.", 'Two\n\nlines: # and "quotes".'),
     condition: fc.constantFrom(
       ...['event.event_type == "xid" // why', "node.fake", 'event.message.matches("a\\\\.b")'],
       ...['event.message == "two: lines"\n  || event.gpu_index in [0, 1]', "false"],
@@ -61,7 +61,10 @@ describe("policyFile()", () => {
   });
 
   test("is told when the hash is of the text before it was edited", () => {
-    const text = stringify(policyFile(builtinPolicy)).replace("result: degraded", "result: healthy");
+    const text = stringify(policyFile(builtinPolicy)).replace(
+      "result: degraded",
+      "result: healthy",
+    );
     const { problems } = readPolicy({ name: "p", text });
     const codes = problems.map(({ severity, code }) => `${severity} ${code}`);
     expect(codes).toEqual(["note hash"]);

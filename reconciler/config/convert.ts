@@ -3,12 +3,7 @@
  * a policy in the keys of its file (`policy show`). Reading the output gives the same values again.
  */
 import { stringify } from "yaml";
-import type {
-  Config,
-  NotifierConfig,
-  ProviderConfig,
-  ServerConfig,
-} from "../../schema/config.ts";
+import type { Config, NotifierConfig, ProviderConfig, ServerConfig } from "../../schema/config.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { PROVIDER, RATE_LIMIT, SETTINGS } from "../../schema/config/provider.ts";
 import { SAFETY } from "../../schema/config/safety.ts";

@@ -25,7 +25,12 @@ const fits = (
   });
 
 const matches = (code: string, shape: RegExp, message: string, hint: string): Check =>
-  fits(code, (text) => shape.test(text), () => message, hint);
+  fits(
+    code,
+    (text) => shape.test(text),
+    () => message,
+    hint,
+  );
 
 /** Both parts are DNS subdomains (Kubernetes, "Object Names and IDs"). */
 const ACCOUNT = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;

@@ -55,7 +55,11 @@ test("Config refuses a value of another type, and one that is missing, at every 
       const isFree = /labels|headers|settings|nodeAliases/.test(path);
       for (const wrong of isFree ? [{}] : [{}, undefined]) {
         at[key] = wrong;
-        const isOptional = wrong === undefined && /^(gpus|audit|backup|metricsPort|customMetrics|queue|simulation|slurm|onForeignDrain|taints|provisioners|pods|implied|instanceTypes|market|reservation|maxPrice|\d+)$/.test(key);
+        const isOptional =
+          wrong === undefined &&
+          /^(gpus|audit|backup|metricsPort|customMetrics|queue|simulation|slurm|onForeignDrain|taints|provisioners|pods|implied|instanceTypes|market|reservation|maxPrice|\d+)$/.test(
+            key,
+          );
         const refused = !v.safeParse(Config, whole).success;
         const isOpen = wrong !== undefined && /labels$|headers$|settings$|nodeAliases$/.test(key);
         const name = `${path}.${key}`;

@@ -35,7 +35,10 @@ const config = {
 
 test("hides tokens in commands and messages, and what providers and hooks are told", () => {
   const { config: hidden, hide } = openHider(config);
-  const text = JSON.stringify([hidden, hide({ why: `ann used ${TOKEN}`, of: ["--password=pw-1"] })]);
+  const text = JSON.stringify([
+    hidden,
+    hide({ why: `ann used ${TOKEN}`, of: ["--password=pw-1"] }),
+  ]);
   const told = ["secret-path", "0123456789abcdef", "k-0123456789", "pw-1", "of-honeycomb-7"];
   for (const secret of [TOKEN, ...told]) expect(text).not.toContain(secret);
 });

@@ -17,7 +17,8 @@ import { type ConfigAnswer, nowhere, readConfig } from "./read.ts";
 import type { ServerOptions } from "./server.ts";
 
 export type ReadAnswer =
-  { ok: true; bytes: Uint8Array } | { ok: false; kind: "missing" | "unreadable"; message: string };
+  | { ok: true; bytes: Uint8Array }
+  | { ok: false; kind: "missing" | "unreadable"; message: string };
 
 /** Reads at most `bytesMax` bytes of a file. */
 export type ReadFile = (path: string, bytesMax: number) => Promise<ReadAnswer>;
@@ -103,7 +104,10 @@ export async function openInventory(
 export async function inventoryOf(settings: ProviderConfig["settings"]): Promise<InventoryAnswer> {
   const { hosts, inventory } = settings;
   if (typeof inventory !== "string") {
-    const read = String(hosts ?? "").split(",").filter(Boolean).map(parseHost);
+    const read = String(hosts ?? "")
+      .split(",")
+      .filter(Boolean)
+      .map(parseHost);
     const bad = read.find((one) => typeof one === "string");
     if (typeof bad === "string") return { ok: false, problem: `hosts: ${bad}` };
     return { ok: true, hosts: read.filter((one) => typeof one !== "string") };

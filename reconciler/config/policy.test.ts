@@ -48,13 +48,15 @@ const one = (...lines: string[]) =>
 describe("readPolicy()", () => {
   test("reads a shadow, which catches nothing for the rules behind it", () => {
     const shadow = "rules:\n  - {name: new, condition: true, result: unhealthy, shadow: true}\n";
-    const { policy, problems } = read(`${shadow}  - {name: rest, condition: true, result: healthy}`);
+    const { policy, problems } = read(
+      `${shadow}  - {name: rest, condition: true, result: healthy}`,
+    );
     expect(policy?.rules.map((rule) => rule.shadow)).toEqual([true, undefined]);
     expect(problems).toEqual([]);
     expect(printed(shadow).join()).toContain("no rule is always true");
-    expect(printed(one("name: a", "condition: true", "result: healthy", "shadow: 3")).join()).toContain(
-      "shadow",
-    );
+    expect(
+      printed(one("name: a", "condition: true", "result: healthy", "shadow: 3")).join(),
+    ).toContain("shadow");
   });
 
   test("reads every field, and unquoted true as the text true", () => {

@@ -76,7 +76,11 @@ export function readPool(
   const parts = [part, ...around.defaults];
   const { gpus, instanceType, ...filled } = fillTable(BODY, ...parts);
   const named = new Set<string>(refs.map(({ name }) => name));
-  warnKeys(pool, filled.sshKeys, around.directory.all().filter(({ name }) => named.has(name)));
+  warnKeys(
+    pool,
+    filled.sshKeys,
+    around.directory.all().filter(({ name }) => named.has(name)),
+  );
   const config: PoolConfig = {
     name: parse(PoolName, tree.name),
     providers: refs,

@@ -9,13 +9,7 @@ import { cutText } from "../../schema/cut-text.ts";
 export type Place = { file: string; line: number; col: number };
 
 /** Records one problem; returns `null`, which a reader returns for a refused value. */
-type Say = (
-  at: Place,
-  path: string,
-  code: string,
-  message: string,
-  hint?: string | null,
-) => null;
+type Say = (at: Place, path: string, code: string, message: string, hint?: string | null) => null;
 
 /** `min` and `max` are inclusive; durations in milliseconds. */
 export type Bounds = { min?: number; max?: number; above?: number };

@@ -200,7 +200,8 @@ function warnPrice(
   const unknown = limits.length === 0 ? [] : unpriced(config, types, market);
   if (unknown.length === 0) return;
   const what = `${unknown.join(", ")} (${market})`;
-  const message = `provider ${quoteShort(name)} tells no price of ${what}, and with ` +
+  const message =
+    `provider ${quoteShort(name)} tells no price of ${what}, and with ` +
     `${limits.join(" and ")} nothing is bought at an unknown price`;
   const pairs = unknown.map((type) => `${type}=DOLLARS`).join(", ");
   const hint = `write prices: [${pairs}] at the provider, or remove ${limits.join(" and ")}`;

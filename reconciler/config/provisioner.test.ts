@@ -17,7 +17,13 @@ const said = (text: string): string[] =>
     .problems.filter(({ severity }) => severity === "error")
     .map((problem) => formatProblem(problem).replace(/^f:[\d:]+ /, ""));
 
-const plain = { namespaces: [], kubeconfig: null, context: null, gke: null, syncIntervalMs: 60_000 };
+const plain = {
+  namespaces: [],
+  kubeconfig: null,
+  context: null,
+  gke: null,
+  syncIntervalMs: 60_000,
+};
 
 test("V9: the namespace is one, a list, or all", () => {
   const of = (namespace: string) => provisioners(`provisioners:\n  - kubernetes: ${namespace}`);
@@ -48,7 +54,10 @@ test.each([
   ["[{kubernetes: {}}, {kubernetes: {}}]", "provisioners: has more than 1 provisioners"],
   ["[{kubernets: {}}]", "provisioners[0].kubernets: unknown field"],
   ["[{kubernetes: {name_space: x}}]", "provisioners[0].kubernetes.name_space: unknown field"],
-  ["[{kubernetes: {namespace: Velda}}]", 'provisioners[0].kubernetes.namespace: "Velda" is no name'],
+  [
+    "[{kubernetes: {namespace: Velda}}]",
+    'provisioners[0].kubernetes.namespace: "Velda" is no name',
+  ],
   ["[{kubernetes: {namespace: [7]}}]", "provisioners[0].kubernetes.namespace"],
   ["[{kubernetes: {sync_interval: 1ms}}]", "provisioners[0].kubernetes.sync_interval"],
   [

@@ -502,16 +502,20 @@ describe("readConfig() messages", () => {
 
   test("warns of a max_price over a price that neither the cloud nor the file tells", () => {
     const told = (type: string, ref: string, prices = "") =>
-      readConfig([{
-        name: "f",
-        text: `providers: { c: { type: ${type}${prices} } }
+      readConfig([
+        {
+          name: "f",
+          text: `providers: { c: { type: ${type}${prices} } }
 pools:
   - name: p
     instance_type: t
     providers: [{ name: c, max_price: 40${ref} }]
     scaling: { min_nodes: 0, max_nodes: 1 }
 `,
-      }]).problems.filter(({ code }) => code === "price").map(({ message }) => message);
+        },
+      ])
+        .problems.filter(({ code }) => code === "price")
+        .map(({ message }) => message);
     const unknown = (types: string, market = "on-demand") =>
       `provider "c" tells no price of ${types} (${market}), and with max_price nothing is ` +
       "bought at an unknown price";
@@ -527,15 +531,19 @@ pools:
 
   test("W41: refuses virtual nodes and real machines in one pool, and takes two pools", () => {
     const told = (one: string, other: string, more = "") =>
-      readConfig([{
-        name: "f",
-        text: `pools:
+      readConfig([
+        {
+          name: "f",
+          text: `pools:
   - name: p
     instance_type: h100-8x
     providers: [{ name: ${one} }, { name: ${other} }]
     scaling: { min_nodes: 0, max_nodes: 1 }
 ${more}`,
-      }]).problems.filter(({ severity }) => severity === "error").map(({ message }) => message);
+        },
+      ])
+        .problems.filter(({ severity }) => severity === "error")
+        .map(({ message }) => message);
     const why = (type: string) =>
       `virtual nodes of a kwok provider and machines of ${type} in one pool`;
     expect(told("kwok", "aws")).toEqual([why("aws")]);
@@ -552,8 +560,8 @@ ${more}`,
 
   test("W41: takes further types of virtual nodes as NAME=GPUS alone", () => {
     const told = (types: string) =>
-      readConfig([{ name: "f", text: `providers: { kwok: { types: [${types}] } }\n` }]).problems
-        .filter(({ path }) => path.includes("types"))
+      readConfig([{ name: "f", text: `providers: { kwok: { types: [${types}] } }\n` }])
+        .problems.filter(({ path }) => path.includes("types"))
         .map(({ message }) => message);
     expect(told("gd-8xh100ib-i128=8, gb200-4x=4")).toEqual([]);
     for (const odd of ["a", "a=0", "a=65", "=8", "a=8.5"]) {

@@ -22,9 +22,7 @@ function fixedIn(table: Table, keys: readonly string[], names: readonly string[]
     const to = [...names, nameOf(key, field)];
     if (field.kind === "mapping") {
       const isWhole = Object.values(field.keys).every((one) => "restart" in one && one.restart);
-      return isWhole
-        ? [{ key: path.join("."), names: [to] }]
-        : fixedIn(field.keys, path, to);
+      return isWhole ? [{ key: path.join("."), names: [to] }] : fixedIn(field.keys, path, to);
     }
     if (field.restart !== true) return [];
     return [{ key: path.join("."), names: key === "address" ? ADDRESS : [to] }];

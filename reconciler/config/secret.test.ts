@@ -28,7 +28,7 @@ describe("hideSecrets()", () => {
   test.each([
     "kubeadm join --discovery-token-ca-cert-hash sha256:0123456789abcdef --token {{.JoinToken}}",
     "tool --token-file /etc/token --password-stdin < /etc/password",
-    "export API_KEY=$API_KEY TOKEN=\"$TOKEN\"",
+    'export API_KEY=$API_KEY TOKEN="$TOKEN"',
     "curl https://get.example/install.sh | sh",
     "apt-get install -y nvidia-driver-580.95.05 libnvidia.so",
   ])("leaves %s as it is", (text) => {

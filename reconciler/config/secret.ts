@@ -53,8 +53,7 @@ const NAME = /[\w-]+/g;
 /** A value as a shell reads it. */
 const VALUE = /(=| +)(?:"([^"]+)"|'([^']+)'|([^\s"';|&)]+))/y;
 
-const looksSecret = (text: string): boolean =>
-  PATTERNS.some((pattern) => pattern.test(text));
+const looksSecret = (text: string): boolean => PATTERNS.some((pattern) => pattern.test(text));
 
 export function warnSecrets(problems: Problems, tree: Tree): void {
   if (tree.kind === "map") for (const entry of tree.entries) warnSecrets(problems, entry.value);

@@ -46,7 +46,10 @@ export function warnShared(problems: Section["problems"], providers: readonly Pl
     if (key === null || later === undefined || group.length < 2) continue;
     const { type, settings } = later.config;
     const where = (FIXED_BY[type]?.(settings) ?? []).filter((part) => part !== "").join(", ");
-    const message = sayShared(group.map(({ config }) => config.name), where);
+    const message = sayShared(
+      group.map(({ config }) => config.name),
+      where,
+    );
     problems.warning(later.at, later.path, "shared_account", message, SHARED_REMEDY);
   }
 }

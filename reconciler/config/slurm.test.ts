@@ -4,7 +4,8 @@ import { formatProblem } from "./problem.ts";
 import { readConfig } from "./read.ts";
 
 const shape = "provider: fake, instance_type: t, scaling: { min_nodes: 0, max_nodes: 3 }";
-const pool = (name: string, slurm: string): string => `  - { name: ${name}, ${shape}, slurm: ${slurm} }\n`;
+const pool = (name: string, slurm: string): string =>
+  `  - { name: ${name}, ${shape}, slurm: ${slurm} }\n`;
 
 /** Errors without file and place. */
 function said(pools: string, slurm = ""): string[] {
@@ -38,7 +39,7 @@ test.each([
   ["transport: rest", "transport: rest needs the address of slurmrestd"],
   ["rest: 'https://user:hunter2@h:1/x'", "rest: expected unix:/path or http(s)://host:port ("],
   ["conf_server: 'a b'", "conf_server: expected host[:port] of slurmctld"],
-  ["on_undrain: never", "on_undrain: \"never\" is not one of the allowed values (allowed: cancel,"],
+  ["on_undrain: never", 'on_undrain: "never" is not one of the allowed values (allowed: cancel,'],
   ["polling: 30s", "polling: unknown field"],
 ])("a section with %s is refused", (keys, message) => {
   const [first = "", ...rest] = section(keys);
@@ -76,6 +77,8 @@ test("S56: a StatefulSet of pods has its partition and bounds that agree", () =>
   expect(pods("max_replicas: 3")).toEqual([
     "slurm.pods.max_replicas: needs stateful_set (write stateful_set: slurm-compute)",
   ]);
-  expect(pods("stateful_set: A/b, partition: p, max_replicas: 1")[0]).toContain("name of an object");
+  expect(pods("stateful_set: A/b, partition: p, max_replicas: 1")[0]).toContain(
+    "name of an object",
+  );
   expect(section(`pods: { ${own}, max_replicas: 2 }`)[0]).toContain("slurm.enabled is false");
 });

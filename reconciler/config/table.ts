@@ -137,7 +137,10 @@ function formatField(field: Field, value: unknown): unknown {
   const { kind } = field;
   if (kind === "share") return formatShare(value as Share);
   if (kind === "grace" && value === -1) return -1;
-  if (kind === "hosts") return String(value).split(",").filter((one) => one !== "");
+  if (kind === "hosts")
+    return String(value)
+      .split(",")
+      .filter((one) => one !== "");
   return kind === "duration" || kind === "grace" ? formatDuration(Number(value)) : value;
 }
 

@@ -35,14 +35,7 @@ const ABSTRACT = new Map<string, Row>([
 ]);
 
 /** Providers without a fixed catalogue accept any name. */
-const ANY_TYPE: readonly ProviderType[] = [
-  "command",
-  "fake",
-  "docker",
-  "ssh",
-  "static",
-  "machine",
-];
+const ANY_TYPE: readonly ProviderType[] = ["command", "fake", "docker", "ssh", "static", "machine"];
 
 /** The type to ask the provider for, or `null` if an abstract name has no row for it. */
 export function concreteType(name: string, provider: ProviderType): string | null {

@@ -20,7 +20,8 @@ export type InventoryHost = {
 
 /** `problem` has the place and the remedy. */
 export type InventoryAnswer =
-  { ok: true; hosts: readonly InventoryHost[] } | { ok: false; problem: string };
+  | { ok: true; hosts: readonly InventoryHost[] }
+  | { ok: false; problem: string };
 
 /** Two hosts at one address and port are one machine. */
 export function placeOfHost({ address, port }: Pick<InventoryHost, "address" | "port">): string {

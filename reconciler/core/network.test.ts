@@ -20,7 +20,15 @@ test("C32: networks are read as CIDR, and nothing else is one", () => {
   expect(isInNetworks("8.8.8.8", ["0.0.0.0/0"])).toBe(true);
   expect(isInNetworks("2001:db8::1", ["0.0.0.0/0"])).toBe(false);
   expect(isInNetworks("2001:db8::1", ["2001:db8::/32"])).toBe(true);
-  for (const bad of ["10.0.0.0/33", "::/129", "10.0.0", "any", "", "10.0.0.0/", "fe80::1%eth0/64"]) {
+  for (const bad of [
+    "10.0.0.0/33",
+    "::/129",
+    "10.0.0",
+    "any",
+    "",
+    "10.0.0.0/",
+    "fe80::1%eth0/64",
+  ]) {
     expect([bad, parseNetwork(bad)]).toEqual([bad, null]);
   }
   expect(isInNetworks("10.0.0.1", [])).toBe(false);

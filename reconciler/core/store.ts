@@ -211,7 +211,9 @@ export type PastQuery = {
 export type PastRow = { id: number; node: NodeId; receivedAt: number; finding: Finding };
 
 export type DeliveryOutcome =
-  { kind: "delivered" } | { kind: "retry"; notBefore: number } | { kind: "dropped" };
+  | { kind: "delivered" }
+  | { kind: "retry"; notBefore: number }
+  | { kind: "dropped" };
 
 /** A row of the quarantine with its original text. */
 export type QuarantinedRow = {

@@ -59,7 +59,9 @@ test("C81: each answer names its trace, the caller's if it sent one, and a chang
   expect(spans).toMatchObject([
     { traceId, parentId: "b7ad6b7169203331", name: "PUT /v1/safety/freeze", failure: null },
   ]);
-  const read = await app.request("/v1/nodes/nothing", { headers: { Authorization: "Bearer root" } });
+  const read = await app.request("/v1/nodes/nothing", {
+    headers: { Authorization: "Bearer root" },
+  });
   const id = read.headers.get("x-request-id") ?? "";
   expect(id).toMatch(/^[0-9a-f]{32}$/);
   expect(await read.json()).toMatchObject({ error: { request_id: id } });

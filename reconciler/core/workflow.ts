@@ -23,7 +23,8 @@ export type WorkflowNews =
 
 /** `error` names task and cause. */
 export type WorkflowEnd =
-  { status: "passed"; error: null } | { status: "failed" | "interrupted"; error: string };
+  | { status: "passed"; error: null }
+  | { status: "failed" | "interrupted"; error: string };
 
 export type WorkflowOrder = {
   /** Written into `managedFields` of all that the run creates. */

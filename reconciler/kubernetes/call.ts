@@ -14,7 +14,8 @@ type ListOptions<T> = {
 };
 
 export type ListAnswer<T> =
-  { kind: "ok"; items: T[]; resourceVersion: string } | Exclude<KubeAnswer, { kind: "ok" }>;
+  | { kind: "ok"; items: T[]; resourceVersion: string }
+  | Exclude<KubeAnswer, { kind: "ok" }>;
 
 /** As kubectl: some 5 MiB of pods, answered well within a second. */
 const PAGE_ITEMS = 500;

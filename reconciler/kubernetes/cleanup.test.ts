@@ -77,7 +77,12 @@ describe("Cleanup", () => {
   });
 
   test("S49: waits while Slurm shows jobs there, and not for ever", async () => {
-    const owner = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", name: "gpu", uid: "g" };
+    const owner = {
+      apiVersion: "slinky.slurm.net/v1beta1",
+      kind: "NodeSet",
+      name: "gpu",
+      uid: "g",
+    };
     const work = (type: string) => ({
       phase: "Running",
       conditions: [{ type: `SlurmNodeState${type}`, status: "True" }],

@@ -86,9 +86,7 @@ test("W57: an object whose creation got no reply is found and removed", async ()
   expect([...objects.keys()]).toEqual([]);
   const said = new Map(found.map(({ name, message }) => [name, message]));
   expect(said.get("create")).toBe("broken");
-  expect(said.get("eviction")).toBe(
-    "no pod to evict: not tried: the API server does not answer",
-  );
+  expect(said.get("eviction")).toBe("no pod to evict: not tried: the API server does not answer");
   expect(said.get("cleanup")).toBe("nothing is left");
 });
 
@@ -112,6 +110,13 @@ test("W57: a server that ignores patches and watches is told from one that obeys
   const clock = new VirtualClock();
   const found = await check(clock, openServer(clock, () => null).api);
   const failed = found.filter(({ isGood }) => !isGood).map(({ name }) => name);
-  expect(failed).toEqual(["merge patch", "strategic patch", "JSON patch", "watch", "status patch", "eviction"]);
+  expect(failed).toEqual([
+    "merge patch",
+    "strategic patch",
+    "JSON patch",
+    "watch",
+    "status patch",
+    "eviction",
+  ]);
   expect(JSON.stringify(found)).not.toContain("secret");
 });

@@ -2,11 +2,7 @@ import { expect, test } from "bun:test";
 import { seeded } from "../../simulator/engine/random.ts";
 import { liveNode, seedAgain, seedNode } from "../../test/fixture/kubernetes/node.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
-import {
-  newTally,
-  playStory,
-  toolRequest,
-} from "../../test/real/kubernetes/cordon-story.ts";
+import { newTally, playStory, toolRequest } from "../../test/real/kubernetes/cordon-story.ts";
 import type { Ground } from "../../test/real/kubernetes/cordon-story.ts";
 import { openFakeKube } from "../../simulator/cluster/fake.ts";
 

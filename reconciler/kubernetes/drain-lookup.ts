@@ -71,7 +71,8 @@ export class Daemonsets {
 }
 
 export type Attached =
-  { kind: "known"; volumes: readonly string[] } | { kind: "dark"; message: string };
+  | { kind: "known"; volumes: readonly string[] }
+  | { kind: "dark"; message: string };
 
 export class Attachments {
   private list: { sentMono: number; byNode: Map<string, string[]> } | null = null;

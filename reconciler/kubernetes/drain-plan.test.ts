@@ -118,8 +118,20 @@ const ROWS: readonly Row[] = [
   ["the rule skip as a label", { labels: { [DRAIN_RULE]: "skip" } }, {}, "keep", "rule"],
   ["one that asks not to be disturbed", { undisturbed: "k: v" }, {}, "wait", "undisturbed"],
   ["one that asks, forced", { undisturbed: "k: v" }, { force: true }, "wait", "undisturbed"],
-  ["one that asks, and the rule evict", { ...rule("evict"), undisturbed: "k: v" }, {}, "evict", "owned"],
-  ["one that asks and has finished", { undisturbed: "k: v", phase: "Failed" }, {}, "evict", "finished"],
+  [
+    "one that asks, and the rule evict",
+    { ...rule("evict"), undisturbed: "k: v" },
+    {},
+    "evict",
+    "owned",
+  ],
+  [
+    "one that asks and has finished",
+    { undisturbed: "k: v", phase: "Failed" },
+    {},
+    "evict",
+    "finished",
+  ],
   ["the rule wait-completed", rule("wait-completed"), {}, "wait", "completion"],
   [
     "the rule wait-completed on a finished pod",
@@ -174,7 +186,13 @@ const ROWS: readonly Row[] = [
     "wait",
     "slurm",
   ],
-  ["S49: a pod of Slurm that leaves", { ...slurm("busy"), deletionAt: NOW }, {}, "wait", "terminating"],
+  [
+    "S49: a pod of Slurm that leaves",
+    { ...slurm("busy"), deletionAt: NOW },
+    {},
+    "wait",
+    "terminating",
+  ],
   ["a rule that nobody can read", rule("wait"), {}, "blocked", "rule-unreadable"],
   ["an hour to come", { annotations: { [UNTIL]: "2026-11-21T13:00:00Z" } }, {}, "wait", "until"],
   [

@@ -155,13 +155,11 @@ const ROWS: readonly [string, KubeAnswer, object][] = [
   ],
   ["a server in trouble", refused(500, "InternalError", "etcd"), { kind: "unknown" }],
   // Codes that a webhook chose: what they mean otherwise does not hold.
-  ...[403, 404, 409, 422, 429, 500, 503, 504].map(
-    (code): [string, KubeAnswer, object] => [
-      `a webhook that says no with ${code}`,
-      refused(code, "", 'admission webhook "gate.example" denied the request: checkpoint runs'),
-      { kind: "admission", by: { by: "webhook", name: "gate.example", said: "checkpoint runs" } },
-    ],
-  ),
+  ...[403, 404, 409, 422, 429, 500, 503, 504].map((code): [string, KubeAnswer, object] => [
+    `a webhook that says no with ${code}`,
+    refused(code, "", 'admission webhook "gate.example" denied the request: checkpoint runs'),
+    { kind: "admission", by: { by: "webhook", name: "gate.example", said: "checkpoint runs" } },
+  ]),
   [
     "a webhook that cannot be called",
     refused(

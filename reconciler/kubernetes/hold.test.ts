@@ -33,10 +33,13 @@ describe("readHold()", () => {
     expect(read("on", "off").held).toBe(true);
   });
 
-  test.each(["", "maybe", "2", "until monday", "disabled"])("holds with %j, and says so", (value) => {
-    expect(read(value)).toEqual({ held: true, unclear: value });
-    expect(formatHold("gpu-1", value)).toContain(JSON.stringify(value));
-  });
+  test.each(["", "maybe", "2", "until monday", "disabled"])(
+    "holds with %j, and says so",
+    (value) => {
+      expect(read(value)).toEqual({ held: true, unclear: value });
+      expect(formatHold("gpu-1", value)).toContain(JSON.stringify(value));
+    },
+  );
 
   const near = ["Hold", "HOLD", "holds", "on-hold", "hodl"];
   test.each(near)("holds for the key %j, and says so", (name) => {

@@ -20,7 +20,8 @@ const rows = section
   .split("\n")
   .filter((line) => line.startsWith("| `"))
   .map((line) => line.split("|").slice(1, -1));
-const codeIn = (cell = ""): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+const codeIn = (cell = ""): string[] =>
+  [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
 const writes = new Set(rows.flatMap(([write]) => codeIn(write)));
 const files = new Set(rows.flatMap(([, code]) => codeIn(code)));
 
@@ -76,7 +77,9 @@ const METRICS = CUSTOM_METRICS.flatMap(({ object }) => {
   const { rules = [] } = object as { rules?: Record<string, string[]>[] };
   return rules.flatMap(({ apiGroups, resources, resourceNames, verbs = [] }) =>
     verbs.map((verb) => {
-      const [group = "", resource = "", name] = [apiGroups, resources, resourceNames].map((one) => one?.[0]);
+      const [group = "", resource = "", name] = [apiGroups, resources, resourceNames].map(
+        (one) => one?.[0],
+      );
       return { verb, group, resource, namespace: null, ...(name === undefined ? {} : { name }) };
     }),
   );

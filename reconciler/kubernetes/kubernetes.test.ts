@@ -136,8 +136,17 @@ describe("S48: kubernetes.slinky", () => {
     const stage = new Stage();
     const read = configOf(`${poolYaml(1)}\nkubernetes: { enabled: true, slinky: ${slinky} }\n`);
     for (const name of pods) {
-      const owner = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", name: "g", uid: "g" };
-      const metadata = { name, namespace: "slurm", ownerReferences: [{ ...owner, controller: true }] };
+      const owner = {
+        apiVersion: "slinky.slurm.net/v1beta1",
+        kind: "NodeSet",
+        name: "g",
+        uid: "g",
+      };
+      const metadata = {
+        name,
+        namespace: "slurm",
+        ownerReferences: [{ ...owner, controller: true }],
+      };
       const isDrained = name.startsWith("drained");
       const conditions = [{ type: "SlurmNodeStateDrain", status: isDrained ? "True" : "False" }];
       const spec = { nodeName: isDrained ? NAME : "another" };

@@ -256,9 +256,7 @@ describe("matchNodes() of what an agent says of itself", () => {
     expect(judge(from("10.0.0.9"))).toEqual([
       { object: "k", message: "its reports come from 10.0.0.9" },
     ]);
-    expect(judge(from(null))).toEqual([
-      { object: "k", message: LOOPBACK },
-    ]);
+    expect(judge(from(null))).toEqual([{ object: "k", message: LOOPBACK }]);
     expect(judge({ origin: null })).toHaveLength(1);
   });
 

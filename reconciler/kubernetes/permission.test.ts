@@ -106,7 +106,12 @@ describe("missingRules()", () => {
       return { kind: "ok", status: 201, body: { status: { allowed } } };
     });
     const checked = PERMISSIONS.length;
-    expect(await missingRules(api, false)).toEqual({ kind: "ok", rules: [], checked, account: null });
+    expect(await missingRules(api, false)).toEqual({
+      kind: "ok",
+      rules: [],
+      checked,
+      account: null,
+    });
     const use = "(letting machines join the cluster)";
     expect(await missingRules(api, true)).toEqual({
       kind: "ok",
@@ -126,13 +131,20 @@ describe("missingRules() of an account without any", () => {
   const account = "system:serviceaccount:navarch:navarch";
   const denied: KubeAnswer = { kind: "ok", status: 201, body: { status: { allowed: false } } };
   const ask = (about: KubeAnswer) =>
-    missingRules(serve(({ path }) => (path.endsWith("/selfsubjectreviews") ? about : denied)), false);
+    missingRules(
+      serve(({ path }) => (path.endsWith("/selfsubjectreviews") ? about : denied)),
+      false,
+    );
   const said = `selfsubjectreviews is forbidden: User "${account}" cannot create resource "x"`;
 
   test.each<[string, KubeAnswer, string | null]>([
     ["by its own word", { kind: "ok", status: 201, body: reviewOf(account) }, account],
     ["by a refusal", forbidden(said), account],
-    ["never where the server is older", { ...forbidden("not found"), status: 404 } as KubeAnswer, null],
+    [
+      "never where the server is older",
+      { ...forbidden("not found"), status: 404 } as KubeAnswer,
+      null,
+    ],
     ["never where it does not answer", { kind: "lost", message: "no route" }, null],
     ["never where the answer is no review", { kind: "ok", status: 201, body: [] }, null],
   ])("names it %s", async (_, about, expected) => {

@@ -156,7 +156,8 @@ test("readNode() names who wrote the object after our mark, and neither us nor w
     entry("node-problem-detector", "30", { subresource: "status" }),
     { manager: "timeless" },
   ];
-  const read = (fields: unknown) => readNode(node({ metadata: { managedFields: fields } }))?.touched;
+  const read = (fields: unknown) =>
+    readNode(node({ metadata: { managedFields: fields } }))?.touched;
   expect(read(managedFields)).toEqual(["node-janitor", "autoscaler"]);
   // Without a mark of ours, or with nobody after it, there is nothing to say.
   expect(read(managedFields.slice(1))).toBeUndefined();

@@ -1,6 +1,10 @@
 /** The cause of a refusal, from the API server's answer. */
 import { expect, test } from "bun:test";
-import { policyDenied, webhookDenied, webhookFailed } from "../../test/fixture/kubernetes/admission.ts";
+import {
+  policyDenied,
+  webhookDenied,
+  webhookFailed,
+} from "../../test/fixture/kubernetes/admission.ts";
 import type { RefusalCause } from "../../schema/kube-past.ts";
 import { forbidden, type Refused } from "../../simulator/cluster/status.ts";
 import { failed, failureOf } from "./node-call.ts";

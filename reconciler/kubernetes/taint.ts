@@ -63,7 +63,10 @@ export function taintRequest(
 ): KubeRequest | null {
   const changes: Operation[] = [];
   const kept = change.pool === undefined ? NO_CHANGE : poolTaints(live, change.pool);
-  const [want, drop] = [[...change.want, ...kept.want], [...change.drop, ...kept.drop]];
+  const [want, drop] = [
+    [...change.want, ...kept.want],
+    [...change.drop, ...kept.drop],
+  ];
   for (const taint of want) {
     const at = indexOf(live, taint);
     const value = taint.value ?? "";

@@ -24,10 +24,7 @@ export type Page = { kind: "text"; status: number; text: string } | Failed;
 type Failed = { kind: "failed"; message: string };
 
 /** How a source is reached. */
-export type Access = Pick<
-  External,
-  "timeoutMs" | "tokenEnv" | "tokenFile" | "username" | "caFile"
->;
+export type Access = Pick<External, "timeoutMs" | "tokenEnv" | "tokenFile" | "username" | "caFile">;
 
 const failed = (message: string): Failed => ({ kind: "failed", message });
 

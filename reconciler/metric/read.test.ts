@@ -35,8 +35,7 @@ const script = (body: string): string => {
   chmodSync(path, 0o755);
   return path;
 };
-const said = (answer: MetricAnswer) =>
-  answer.kind === "value" ? answer.value : answer.message;
+const said = (answer: MetricAnswer) => (answer.kind === "value" ? answer.value : answer.message);
 
 /** What the source says of a server that answers with `reply`. */
 async function get(reply: Response | ((request: Request) => Response), more: Partial<External>) {
@@ -69,7 +68,11 @@ describe("source http", () => {
     ["nothing", new Response(""), "HOST: HTTP 200, expected JSON, found nothing"],
     ["an error", json({ a: [{ "b/c": 7 }] }, 503), "HTTP 503"],
     ["no permission", new Response("no", { status: 401 }), "HOST: HTTP 401; check the token"],
-    ["a long document", new Response(" ".repeat(1_100_000)), "HOST: the reply is longer than 1 MiB"],
+    [
+      "a long document",
+      new Response(" ".repeat(1_100_000)),
+      "HOST: the reply is longer than 1 MiB",
+    ],
     [
       "a redirect",
       Response.redirect("http://127.0.0.1:1/x", 302),
@@ -78,7 +81,8 @@ describe("source http", () => {
   ])("%s", async (_, reply, expected) => expect(await get(reply, http)).toBe(expected));
 
   test("a server that hangs, and none at all", async () => {
-    const hangs = () => new Response(new ReadableStream({ pull: () => new Promise(() => undefined) }));
+    const hangs = () =>
+      new Response(new ReadableStream({ pull: () => new Promise(() => undefined) }));
     expect(await get(hangs, { ...http, timeoutMs: 200 })).toContain("no answer within 0.2 s");
     const none = await read(external(null, { ...http, url: "http://127.0.0.1:1/x" }), POOL);
     expect(String(said(none))).toMatch(/^127\.0\.0\.1:1: (ConnectionRefused|ECONNREFUSED)$/);
@@ -130,7 +134,10 @@ describe("source http", () => {
 describe("source prometheus", () => {
   const vector = (...values: unknown[]) => ({
     status: "success",
-    data: { resultType: "vector", result: values.map((value) => ({ metric: {}, value: [1, value] })) },
+    data: {
+      resultType: "vector",
+      result: values.map((value) => ({ metric: {}, value: [1, value] })),
+    },
   });
   test.each([
     ["one result", vector("17"), 17],
@@ -144,7 +151,11 @@ describe("source prometheus", () => {
     ["-Inf", vector("-Inf"), "the value is -Inf"],
     ["negative", vector("-1"), "the value is negative"],
     ["an empty text", vector(""), "the value is "],
-    ["a number that is no text", vector(3), "the reply is not that of an instant query with one number"],
+    [
+      "a number that is no text",
+      vector(3),
+      "the reply is not that of an instant query with one number",
+    ],
     [
       "a matrix",
       { status: "success", data: { resultType: "matrix", result: [] } },
@@ -189,7 +200,11 @@ describe("source command", () => {
     ["another version", `echo '{"version":2,"value":1}'`, "version: must be 1"],
     ["a text", `echo '{"version":1,"value":"1"}'`, "value: Invalid type"],
     ["a negative number", `echo '{"version":1,"value":-3}'`, "the value is negative"],
-    ["a failure after a number", `echo '{"version":1,"value":3}'; echo boom >&2; exit 3`, "exit status 3"],
+    [
+      "a failure after a number",
+      `echo '{"version":1,"value":3}'; echo boom >&2; exit 3`,
+      "exit status 3",
+    ],
     ["a signal", "kill -9 $$", "killed by SIGKILL"],
   ])("%s is no reading", async (_, body, message) => {
     expect(await run(body)).toContain(message);

@@ -20,5 +20,5 @@ test.each([
   ["a $b", "$"],
   ['a "`b`"', "`"],
   ["~/a", "~"],
-  ["a~ 'b | $c' \\$d \"e;f\" \"~\"", null],
+  ['a~ \'b | $c\' \\$d "e;f" "~"', null],
 ])("%p needs a shell for %p", (line, shell) => expect(quotedWords(line)?.shell).toBe(shell));

@@ -25,10 +25,6 @@ export async function inspectRight(
   return row(isNeeded ? "fail" : "warn", "permission", message);
 }
 
-export function row(
-  outcome: Inspection["outcome"],
-  check: string,
-  message: string,
-): Inspection {
+export function row(outcome: Inspection["outcome"], check: string, message: string): Inspection {
   return { check, outcome, message };
 }

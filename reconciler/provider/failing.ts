@@ -14,22 +14,22 @@ export function failing(
   clock: Pick<Clock, "after">,
   take: (op: ProviderCall["op"]) => ProviderFailure | null,
 ): Provider {
-  return aroundProvider(provider, async <A extends ProviderAnswer>(
-    { op }: ProviderCall,
-    next: () => Promise<A>,
-  ): Promise<A> => {
-    const failure = take(op);
-    if (failure === null) return next();
-    const instead = insteadOf(op, failure);
-    // `insteadOf` answers each operation in that operation's own union.
-    if (instead !== null) return instead as A;
-    const answer = await next();
-    if (failure.class === "slow") {
-      await new Promise<void>((resolve) => void clock.after(failure.delayMs, resolve));
-      return answer;
-    }
-    return { kind: "ambiguous", message: "the reply was lost by injection" } as A;
-  });
+  return aroundProvider(
+    provider,
+    async <A extends ProviderAnswer>({ op }: ProviderCall, next: () => Promise<A>): Promise<A> => {
+      const failure = take(op);
+      if (failure === null) return next();
+      const instead = insteadOf(op, failure);
+      // `insteadOf` answers each operation in that operation's own union.
+      if (instead !== null) return instead as A;
+      const answer = await next();
+      if (failure.class === "slow") {
+        await new Promise<void>((resolve) => void clock.after(failure.delayMs, resolve));
+        return answer;
+      }
+      return { kind: "ambiguous", message: "the reply was lost by injection" } as A;
+    },
+  );
 }
 
 /** The answer to a call that does not reach the provider; `null` = it reaches it. */

@@ -8,8 +8,20 @@ import { withPrices } from "./price.ts";
 import { readsNothing } from "./reads-nothing.ts";
 
 test.each([
-  [null, [["b", 55.04], ["c", null]]],
-  [3, [["b", 3], ["c", 3]]],
+  [
+    null,
+    [
+      ["b", 55.04],
+      ["c", null],
+    ],
+  ],
+  [
+    3,
+    [
+      ["b", 3],
+      ["c", 3],
+    ],
+  ],
 ])("withPrices() fills what a cloud that tells %p does not", async (pricePerHour, expected) => {
   const clock = { wallMs: () => 1_000_000, after: () => undefined };
   const from = { clock, random: () => 0.5, fleetId: "fleet-1", class: "token" as const };

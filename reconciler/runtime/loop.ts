@@ -193,14 +193,17 @@ export class Reconciler {
   /** Replaces the settings between two activations, once the edit is durable. */
   adopt(edit: (work: UnitOfWork) => Settings, then: (next: Settings) => void): Promise<void> {
     let next = this.settings;
-    return this.change((work) => (next = edit(work)), () => {
-      const mono = this.ports.clock.monoMs();
-      this.presence.adopt(this.activeConfig().server, next.config.server, mono);
-      then((this.settings = next));
-      this.cloud.adopt(next);
-      this.watch.adopt(next.providers.values());
-      this.planner.forget();
-    });
+    return this.change(
+      (work) => (next = edit(work)),
+      () => {
+        const mono = this.ports.clock.monoMs();
+        this.presence.adopt(this.activeConfig().server, next.config.server, mono);
+        then((this.settings = next));
+        this.cloud.adopt(next);
+        this.watch.adopt(next.providers.values());
+        this.planner.forget();
+      },
+    );
   }
   wakeUp(): void {
     this.isWoken = true;

@@ -87,7 +87,10 @@ describe("MetricWatch", () => {
     expect(rig.watch.sights().get("a#0")).toMatchObject({ reading: { value: 8 }, problem: null });
     rig.look();
     await rig.answer(failed("HTTP 500"));
-    expect(rig.watch.sights().get("a#0")).toMatchObject({ reading: { value: 8 }, problem: "HTTP 500" });
+    expect(rig.watch.sights().get("a#0")).toMatchObject({
+      reading: { value: 8 },
+      problem: "HTTP 500",
+    });
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY, -1])("%p is no reading", async (n) => {

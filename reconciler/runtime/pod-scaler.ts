@@ -137,10 +137,7 @@ export class PodScaler {
     await this.#act(sets, { size, set, step, need });
   }
 
-  async #act(
-    sets: PodSetPort,
-    { size, set, step, need }: Decided,
-  ): Promise<void> {
+  async #act(sets: PodSetPort, { size, set, step, need }: Decided): Promise<void> {
     const { slurm, permit } = this.#ports;
     const limitMs = Math.min(CALL_MS, permit.unfencedMs ?? CALL_MS);
     const leads = (): boolean => permit.leads();

@@ -35,14 +35,22 @@ async function open() {
   return { watch, asked, story, pass, clock };
 }
 
-const sold = (place: Place, over: Partial<Offered> = {}): Offered => ({ ...place, pricePerHour: 2, available: true, ...over });
+const sold = (place: Place, over: Partial<Offered> = {}): Offered => ({
+  ...place,
+  pricePerHour: 2,
+  available: true,
+  ...over,
+});
 
 test("each place is read once a minute, however many pools name it, and sooner while one rests", async () => {
   const { watch, asked, pass, story } = await open();
   expect(watch.seen("cloud")).toBeNull();
   await pass(3 * MINUTE_MS);
   expect(asked.map((places) => places.length)).toEqual([1, 1, 1]);
-  expect(watch.seen("cloud")?.get("cloud/r//t")).toMatchObject({ pricePerHour: 2, available: true });
+  expect(watch.seen("cloud")?.get("cloud/r//t")).toMatchObject({
+    pricePerHour: 2,
+    available: true,
+  });
   expect(story.news).toBe(1);
   await pass(MINUTE_MS, ["cloud"]);
   expect(asked.length).toBeWithin(6, 9);
@@ -54,7 +62,11 @@ test("a failure forgets capacity at once and a price after a quarter of an hour,
   await pass(1_000);
   story.next = { kind: "failed", class: "unavailable", message: "down" };
   await pass(2 * MINUTE_MS);
-  expect(watch.seen("cloud")?.get("cloud/r//t")).toMatchObject({ pricePerHour: 2, available: null, availableSince: null });
+  expect(watch.seen("cloud")?.get("cloud/r//t")).toMatchObject({
+    pricePerHour: 2,
+    available: null,
+    availableSince: null,
+  });
   await pass(40 * MINUTE_MS);
   expect(watch.seen("cloud")?.size).toBe(0);
   expect(asked.length).toBeLessThan(10);
@@ -62,8 +74,17 @@ test("a failure forgets capacity at once and a price after a quarter of an hour,
 
 test("capacity that comes back has the time at which it did; a wrong price is unknown", async () => {
   const { watch, pass, story, clock } = await open();
-  const place = { region: "r", zone: null, instanceType: "t", market: "on-demand", reservation: null } as const;
-  const answer = (over: Partial<Offered>): OffersAnswer => ({ kind: "ok", offers: [sold(place, over), sold({ ...place, region: "x" })] });
+  const place = {
+    region: "r",
+    zone: null,
+    instanceType: "t",
+    market: "on-demand",
+    reservation: null,
+  } as const;
+  const answer = (over: Partial<Offered>): OffersAnswer => ({
+    kind: "ok",
+    offers: [sold(place, over), sold({ ...place, region: "x" })],
+  });
   story.next = answer({ available: false, pricePerHour: Number.NaN });
   await pass(1_000);
   const seen = () => watch.seen("cloud")?.get("cloud/r//t");

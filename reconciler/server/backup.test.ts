@@ -14,13 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  commandOf,
-  eventOf,
-  entryOf,
-  nodeOf,
-  operationOf,
-} from "../../test/fixture/plane/rows.ts";
+import { commandOf, eventOf, entryOf, nodeOf, operationOf } from "../../test/fixture/plane/rows.ts";
 import { readIdentity, writeIdentity } from "../security/identity.ts";
 import { tryLock } from "./lock.ts";
 import { restoreBackup, writeBackup } from "./backup.ts";

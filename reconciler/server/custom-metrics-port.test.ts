@@ -88,11 +88,20 @@ async function open(from = cluster(), { dryRun = false, isOpen = true } = {}) {
   const table = { depth: async () => depth, meanMs: async () => 12_345 };
   // Certificates are judged by the machine's clock.
   const wall = { ...clockOf(clock), wallMs: () => Date.now() };
-  const port = openCustomMetrics({ server: { customMetrics, host: "127.0.0.1", port: 1 } } as Config, {
-    ...{ api: from.api, options: { dryRun }, state: folder, identity: { fleetId: "f" }, first: null },
-    ...{ clock: wall, store: { taskTable: () => table } },
-    log: (_level, message, fields) => logged.push(`${message}: ${JSON.stringify(fields ?? {})}`),
-  });
+  const port = openCustomMetrics(
+    { server: { customMetrics, host: "127.0.0.1", port: 1 } } as Config,
+    {
+      ...{
+        api: from.api,
+        options: { dryRun },
+        state: folder,
+        identity: { fleetId: "f" },
+        first: null,
+      },
+      ...{ clock: wall, store: { taskTable: () => table } },
+      log: (_level, message, fields) => logged.push(`${message}: ${JSON.stringify(fields ?? {})}`),
+    },
+  );
   opened.push({ port, folder });
   if (isOpen) await until(() => port?.port() === number);
   const ca = (): string => readFileSync(join(folder, "custom-metrics/ca.pem"), "utf8");
@@ -174,7 +183,8 @@ test("C60: whoever is not the front proxy is refused", async () => {
     issue(authority, { name: "front-proxy-client", ...span, ...more });
   const expired = of(FRONT, { untilMs: Date.now() - HOUR });
   const server = of(FRONT, { hosts: ["front-proxy-client"] });
-  for (const pair of [null, of(OTHER), expired, server]) expect(await ask("/apis", { pair })).toBeNull();
+  for (const pair of [null, of(OTHER), expired, server])
+    expect(await ask("/apis", { pair })).toBeNull();
   // Of the right authority, under another name.
   for (const name of ["admin", "front-proxy-client2", "x, CN=front-proxy-client"]) {
     const pair = of(FRONT, { name });

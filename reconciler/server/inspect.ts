@@ -136,7 +136,9 @@ function checkProvider(
     const unread = typeof path === "string" ? whyUnreadable(path) : null;
     if (unread !== null) say("warning", null, [...at, key], `${path}: ${unread}`);
   }
-  const [program] = String(settings["command"] ?? "").trim().split(/\s+/);
+  const [program] = String(settings["command"] ?? "")
+    .trim()
+    .split(/\s+/);
   const idle = program === undefined || program === "" ? null : whyNotRun(program);
   if (idle !== null) say("warning", null, [...at, "command"], `${program}: ${idle}`);
 }

@@ -61,7 +61,7 @@ export function openAskSelf(from: {
   const secret = from.newSecret();
   const now = from.clock.wallMs();
   const own = {
-    ...{ id: "workflow", role: "operator", hash: hashToken(secret), node: null } as const,
+    ...({ id: "workflow", role: "operator", hash: hashToken(secret), node: null } as const),
     ...{ label: "workflows", createdAt: now, createdBy: "navarch", expiresAt: null },
   };
   from.authority.put({ ...own, revokedAt: null });

@@ -80,7 +80,9 @@ export function openScheduledBackups(from: {
 /** From the oldest; other files in the folder are left alone. */
 function namesIn(folder: string): string[] {
   try {
-    return readdirSync(folder).filter((name) => NAME.test(name)).sort();
+    return readdirSync(folder)
+      .filter((name) => NAME.test(name))
+      .sort();
   } catch {
     return [];
   }

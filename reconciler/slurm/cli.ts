@@ -139,7 +139,10 @@ class CliClient implements SlurmClient {
       return { kind: "refused", message: `${fixed.name} is no dynamic node of Slurm` };
     }
     if (listed.value.length === 0) return { kind: "ok", value: null };
-    return this.#write(listed.value.map(({ name }) => name), (list) => ["delete", list]);
+    return this.#write(
+      listed.value.map(({ name }) => name),
+      (list) => ["delete", list],
+    );
   }
 
   async requeue(job: string, hold: boolean): Promise<SlurmAnswer<null>> {
@@ -284,5 +287,4 @@ function complaintOf(command: string, text: string): string {
 }
 
 /** Without control characters: a line break would be a second line of the command's. */
-const inOneLine = (text: string): string =>
-  text.replace(/\p{Cc}+/gu, " ").trim();
+const inOneLine = (text: string): string => text.replace(/\p{Cc}+/gu, " ").trim();

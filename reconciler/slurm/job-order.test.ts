@@ -54,14 +54,17 @@ test("S30: a signal goes to all of them in one call", async () => {
   expect(orders()).toEqual(["signal USR1 4,7_1"]);
 });
 
-test.each(["alice", null] as const)("S30: jobs of a node drained by %p are not told", async (by) => {
-  const { tell, orders } = await open(by);
-  expect(await tell(["4"])).toEqual({
-    kind: "ok",
-    told: "no job was told: the node is not drained by Navarch",
-  });
-  expect(orders()).toEqual([]);
-});
+test.each(["alice", null] as const)(
+  "S30: jobs of a node drained by %p are not told",
+  async (by) => {
+    const { tell, orders } = await open(by);
+    expect(await tell(["4"])).toEqual({
+      kind: "ok",
+      told: "no job was told: the node is not drained by Navarch",
+    });
+    expect(orders()).toEqual([]);
+  },
+);
 
 test("S30: what Slurm refuses is named, and the others are requeued", async () => {
   const { slurm, tell } = await open();

@@ -30,7 +30,10 @@ export async function tellJobs(
   if (late !== null) return { kind: "ambiguous", message: late };
   if (there.length === 0) return { kind: "ok", told: NONE_THERE };
   if (signal === null) return requeue(client, there, isLate);
-  const answer = await client.signal(there.map(({ id }) => id), signal);
+  const answer = await client.signal(
+    there.map(({ id }) => id),
+    signal,
+  );
   if (answer.kind === "failed") return { kind: "ambiguous", message: answer.message };
   const sent = `SIG${signal} was sent to ${sayJobs(there)}`;
   return { kind: "ok", told: answer.kind === "ok" ? sent : `${sent}: ${answer.message}` };

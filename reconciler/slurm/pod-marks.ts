@@ -79,7 +79,10 @@ export class PodMarks implements PodNodes {
     for (const { rows, change } of changes(listed.value.filter(({ name }) => wanted.has(name)))) {
       if (rows.length === 0) continue;
       if (!may()) return { kind: "refused", message: "this process no longer leads" };
-      const answer = await this.#client.update(rows.map(({ name }) => name), change);
+      const answer = await this.#client.update(
+        rows.map(({ name }) => name),
+        change,
+      );
       if (answer.kind !== "ok") return answer;
     }
     this.#hurry();

@@ -37,11 +37,7 @@ test("S37: the newest offered version that is known is used, and asked for once"
   const { client, asked } = open({ paths, answer });
   expect(await client.nodes()).toMatchObject({ kind: "ok", value: [{ name: "n0" }] });
   expect(await client.jobs()).toEqual({ kind: "ok", value: [] });
-  expect(asked).toEqual([
-    "GET /openapi/v3",
-    "GET /slurm/v0.0.42/nodes",
-    "GET /slurm/v0.0.42/jobs",
-  ]);
+  expect(asked).toEqual(["GET /openapi/v3", "GET /slurm/v0.0.42/nodes", "GET /slurm/v0.0.42/jobs"]);
   expect(client.describe()).toBe("slurmrestd v0.0.42, Slurm 24.11.5");
 });
 

@@ -23,7 +23,9 @@ test("a database that may not grow refuses a write with what to do, and takes it
   try {
     // As small as it is: SQLite answers SQLITE_FULL, as on a full disk.
     await clients[0]?.execute("PRAGMA max_page_count = 1");
-    const refused: unknown = await store.saveCredential(credential).catch((error: unknown) => error);
+    const refused: unknown = await store
+      .saveCredential(credential)
+      .catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(StoreFailed);
     expect(String(refused)).toContain("disk of the database is full: free space in the control");
     await clients[0]?.execute("PRAGMA max_page_count = 1000000");

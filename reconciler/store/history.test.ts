@@ -31,7 +31,12 @@ function written(name: string, from: number, count: number): Change {
   return {
     ...emptyChange(),
     findings: seqs.map((seq) => ({ node, stream, seq, receivedAt: seq, finding })),
-    events: seqs.map((seq) => ({ at: seq, kind: "node.gap" as const, message: `${seq}`, ...about })),
+    events: seqs.map((seq) => ({
+      at: seq,
+      kind: "node.gap" as const,
+      message: `${seq}`,
+      ...about,
+    })),
   };
 }
 

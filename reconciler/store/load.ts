@@ -159,7 +159,10 @@ export async function readCredentials(
 /** The fact of `Store.fleet`, without the rest of the store. */
 export async function loadFact(db: LibSQLDatabase, key: string): Promise<Fact | null> {
   const { meta } = table;
-  const [row] = await db.select().from(meta).where(eq(meta.key, `${FACT_PREFIX}${key}`));
+  const [row] = await db
+    .select()
+    .from(meta)
+    .where(eq(meta.key, `${FACT_PREFIX}${key}`));
   const read = row === undefined ? null : readFact(row.value);
   return read?.ok === true ? (read.value ?? null) : null;
 }

@@ -185,7 +185,7 @@ test("events() pages back from a number, and narrows by kind and text", async ()
   expect(await of({ kind: "node.silent" })).toEqual([20]);
   expect(await of({ text: "XiD" })).toEqual([10, 30]);
   expect(await of({ text: "%_s" })).toEqual([20]);
-  expect(await of({ text: "_" , before: 2 })).toEqual([]);
+  expect(await of({ text: "_", before: 2 })).toEqual([]);
 });
 
 test("operations() and commands() are of one node, the newest first", async () => {

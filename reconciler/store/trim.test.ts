@@ -1,11 +1,6 @@
 /** What trim() deletes of finished work and old streams, at each bound. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import {
-  attemptOf,
-  type FileStore,
-  nodeOf,
-  openFileStore,
-} from "../../test/fixture/plane/rows.ts";
+import { attemptOf, type FileStore, nodeOf, openFileStore } from "../../test/fixture/plane/rows.ts";
 import { emptyChange } from "../core/store.ts";
 
 let at: FileStore;

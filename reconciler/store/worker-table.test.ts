@@ -57,7 +57,10 @@ test("a process that no longer leads writes no worker", async () => {
   const database = MemoryDatabase.empty();
   const [old, next] = [await open(database), await open(database)];
   await next.workerTable().commit(change({ workers: [worker("shell-aaaaa")] }));
-  const late = await old.workerTable().commit(change({ removed: ["shell-aaaaa"] })).catch(given);
+  const late = await old
+    .workerTable()
+    .commit(change({ removed: ["shell-aaaaa"] }))
+    .catch(given);
   expect(late).toBeInstanceOf(StaleEpoch);
   expect((await next.workerTable().read()).workers).toHaveLength(1);
 });

@@ -23,11 +23,9 @@ import { POOL_SLURM } from "./slurm.ts";
 
 /** How a node is emptied: as `kubectl drain` does, half an hour for the whole. */
 export const DRAIN = {
-  mode: choice(
-    "`evict` evicts pods; `wait` waits until they have ended.",
-    ["evict", "wait"],
-    { default: "evict" },
-  ),
+  mode: choice("`evict` evicts pods; `wait` waits until they have ended.", ["evict", "wait"], {
+    default: "evict",
+  }),
   grace_period: grace("Time that a pod has to stop; -1 uses each pod's own.", { default: 300_000 }),
   ignore_daemonsets: flag("Leave pods of DaemonSets alone.", { default: true }),
   delete_emptydir_data: flag("Evict pods that have emptyDir volumes.", { default: true }),

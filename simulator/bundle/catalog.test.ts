@@ -33,17 +33,52 @@ test.each(BUNDLED.map((one) => [one.name, one.text]))("%s is sound", (name, text
 });
 
 describe("upstream's names", () => {
-  const ROWS: [path: string, name: string, nodes: number, ms: number, rate: number | null, seed: number][] = [
+  const ROWS: [
+    path: string,
+    name: string,
+    nodes: number,
+    ms: number,
+    rate: number | null,
+    seed: number,
+  ][] = [
     ["scenarios/basic-fleet.yaml", "basic-fleet", 3, 10_000, null, 0],
     ["scenarios/cordon-drain.yaml", "cordon-drain", 2, 12_000, null, 0],
     ["scenarios/gpu-failure.yaml", "gpu-failure", 2, 18_000, null, 0],
     ["scenarios/xid-classification.yaml", "xid-classification", 2, 22_000, null, 0],
     ["scenarios/stress/quick-test.yaml", "quick-stress-test", 50, MINUTE, 200, 42],
     ["scenarios/stress/high-failure-test.yaml", "high-failure-test", 20, 30_000, 500, 123],
-    ["scenarios/stress/xid-comprehensive.yaml", "xid-comprehensive-test", 500, 15 * MINUTE, 30, 99_999],
-    ["scenarios/stress/1000-node-chaos.yaml", "1000-node-chaos-test", 1000, 10 * MINUTE, 10, 12_345],
-    ["scenarios/stress/cascading-failures.yaml", "cascading-failure-test", 2000, 20 * MINUTE, 5, 777],
-    ["scenarios/stress/5000-node-extreme.yaml", "5000-node-extreme-stress", 5000, 30 * MINUTE, 50, 54_321],
+    [
+      "scenarios/stress/xid-comprehensive.yaml",
+      "xid-comprehensive-test",
+      500,
+      15 * MINUTE,
+      30,
+      99_999,
+    ],
+    [
+      "scenarios/stress/1000-node-chaos.yaml",
+      "1000-node-chaos-test",
+      1000,
+      10 * MINUTE,
+      10,
+      12_345,
+    ],
+    [
+      "scenarios/stress/cascading-failures.yaml",
+      "cascading-failure-test",
+      2000,
+      20 * MINUTE,
+      5,
+      777,
+    ],
+    [
+      "scenarios/stress/5000-node-extreme.yaml",
+      "5000-node-extreme-stress",
+      5000,
+      30 * MINUTE,
+      50,
+      54_321,
+    ],
   ];
   test.each(ROWS)("%s", (path, name, nodes, durationMs, failureRate, seed) => {
     const found = findBundled(path);
@@ -74,6 +109,15 @@ test("BUNDLED shows every action, command, fault, failure and measure at least o
     ...KUBE_FAULTS.map((kind) => `api ${kind}`),
     ...KUBECTL.map((step) => `kubectl ${step}`),
   ];
-  const wanted = [ACTIONS, COMMANDS, FAILURE_TYPES, API_FAULTS, PLANE_DEEDS, MEASURES, assertions, cluster];
+  const wanted = [
+    ACTIONS,
+    COMMANDS,
+    FAILURE_TYPES,
+    API_FAULTS,
+    PLANE_DEEDS,
+    MEASURES,
+    assertions,
+    cluster,
+  ];
   expect(wanted.flat().filter((word) => !seen.has(word))).toEqual([]);
 });

@@ -136,7 +136,4 @@ export function versionTooLarge(asked: number, current: number): Refused {
 export const ok = (body: unknown, status = 200): Ok => ({ kind: "ok", status, body });
 
 export const success = (status: number, details?: object): Ok =>
-  ok(
-    { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...details },
-    status,
-  );
+  ok({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...details }, status);

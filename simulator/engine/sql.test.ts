@@ -58,17 +58,15 @@ function changeOf(random: () => number, at: number): Change {
     nodes: some(() => nodeOf(one(), at)),
     removedNodes: random() < 0.1 ? [nodeId(one())] : [],
     operations: some(() => operationOf(one(), one(), states[Math.floor(random() * 3)] ?? "done")),
-    events: some(
-      (): EventDraft => ({
-        at,
-        kind: "node.requested",
-        node: nodeId(one()),
-        pool,
-        session: null,
-        actor: "navarch",
-        message: "x",
-      }),
-    ),
+    events: some((): EventDraft => ({
+      at,
+      kind: "node.requested",
+      node: nodeId(one()),
+      pool,
+      session: null,
+      actor: "navarch",
+      message: "x",
+    })),
     deliveries: some(() => ({ kind: "k", node: `n${one()}`, body: "{}", notBefore: at })),
   };
 }
@@ -94,7 +92,10 @@ async function rowsOf(client: Client): Promise<string> {
     out.push([row["name"], row["sql"]]);
     if (!/^CREATE TABLE/i.test(String(row["sql"]))) continue;
     const { rows, columns } = await client.execute(`SELECT * FROM ${String(row["name"])}`);
-    out.push(columns, rows.map((one) => columns.map((_, place) => one[place])));
+    out.push(
+      columns,
+      rows.map((one) => columns.map((_, place) => one[place])),
+    );
   }
   return JSON.stringify(out, null, 1);
 }

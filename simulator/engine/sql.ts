@@ -125,8 +125,7 @@ export class MemoryDatabase {
         const row = Object.create(rowProto) as Record<string, Value>;
         columns.forEach((name, place) => {
           const value = values[place] ?? null;
-          row[name] =
-            value instanceof Uint8Array ? (value.slice().buffer as ArrayBuffer) : value;
+          row[name] = value instanceof Uint8Array ? (value.slice().buffer as ArrayBuffer) : value;
         });
         return row as unknown as Row;
       });

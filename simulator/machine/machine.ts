@@ -309,8 +309,7 @@ export class Machine {
       boot,
       random: this.#world.random,
       hostname: identity.hostname ?? identity.nodeId,
-      newStream:
-        this.#world.newStream ?? (() => `${identity.instanceId}-stream${++this.#streams}`),
+      newStream: this.#world.newStream ?? (() => `${identity.instanceId}-stream${++this.#streams}`),
       adopt: (credential) => this.#world.adopt?.(this, credential),
       log: (line) => this.#log(`agent ${line}`),
     });

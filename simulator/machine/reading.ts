@@ -66,11 +66,7 @@ export function readMachine(
   return { kind: "ok", value, durationMs: 20 };
 }
 
-function broken(
-  reason: "driver" | "other",
-  code: number,
-  message: string,
-): NvmlAnswer<NvmlCheck> {
+function broken(reason: "driver" | "other", code: number, message: string): NvmlAnswer<NvmlCheck> {
   return { kind: "failed", failure: { reason, code, message }, durationMs: 1 };
 }
 

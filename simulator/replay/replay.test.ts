@@ -62,7 +62,9 @@ const WHOLE: View = {
     ["/bad", "/bad: no"],
   ]),
   fake: {
-    offers: new Map([["fake///h100-8x", { pricePerHour: 2.5, available: true, availableSince: 7, seenAt: 9 }]]),
+    offers: new Map([
+      ["fake///h100-8x", { pricePerHour: 2.5, available: true, availableSince: 7, seenAt: 9 }],
+    ]),
     trouble: "no capacity",
   },
 };
@@ -170,12 +172,24 @@ describe("readSaved()", () => {
     ["an empty file", [], /^f\.jsonl: the file is empty$/],
     ["no JSON", ["{"], /^f\.jsonl:1: expected one JSON document on a line$/],
     ["another file", ['{"a":1}'], /^f\.jsonl:1: kind: expected "navarch\.activations": is this /],
-    ["a later format", edited(0, (l) => l.replace('"format":1', '"format":2')), /:1: format: expected format 1$/],
-    ["a node that is none", edited(1, (l) => l.replace('"kind":"serving"', '"kind":"x"')), /^f\.jsonl:2: node\.phase\.kind: /],
+    [
+      "a later format",
+      edited(0, (l) => l.replace('"format":1', '"format":2')),
+      /:1: format: expected format 1$/,
+    ],
+    [
+      "a node that is none",
+      edited(1, (l) => l.replace('"kind":"serving"', '"kind":"x"')),
+      /^f\.jsonl:2: node\.phase\.kind: /,
+    ],
     ["a node too few", good.filter((_, at) => at !== 1), /:2: nodes: 0 of 0 node lines before it$/],
     ["a wrong sight", edited(2, (l) => l.replace('"now":', '"then":')), /:3: sight\.now: /],
     ["a file that was cut", good.slice(0, -1), /:3: the file ends early: save it again$/],
-    ["an activation too few", good.toSpliced(2, 1), /:3: activations: 1 were saved, and 0 are here$/],
+    [
+      "an activation too few",
+      good.toSpliced(2, 1),
+      /:3: activations: 1 were saved, and 0 are here$/,
+    ],
     ["something after the end", [...good, "{}"], /:5: expected nothing after the last line$/],
   ])("tells of %s", (_what, lines, expected) => {
     expect(told(good)).toBe("");

@@ -38,11 +38,7 @@ export function replayActivation(
   return compare(saved.decided, hide(decideAgain(saved, nodes, config)) as SavedDecided);
 }
 
-function decideAgain(
-  saved: SavedActivation,
-  nodes: readonly Node[],
-  config: Config,
-): SavedDecided {
+function decideAgain(saved: SavedActivation, nodes: readonly Node[], config: Config): SavedDecided {
   const bench = benchOf(readFleet(saved, nodes));
   try {
     return saveRounds(decideActivation(bench, config, readSight(saved.sight), saved.acts));

@@ -10,7 +10,8 @@ import type { Checked } from "./check.ts";
 
 type Taken = "pod_evictions" | "pod_deletions" | "budget_violations";
 type KubeAssertion =
-  Extract<Assertion, { type: "kube_node" | "pods" }> | { type: Taken; expected: Bound };
+  | Extract<Assertion, { type: "kube_node" | "pods" }>
+  | { type: Taken; expected: Bound };
 
 const NO_CLUSTER = "there is no Kubernetes cluster";
 

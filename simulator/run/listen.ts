@@ -9,7 +9,8 @@ import type { Plane } from "../stack/plane.ts";
 const LOOPBACK = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5})$/;
 
 export type ListenAnswer =
-  { ok: true; address: string; close: () => Promise<void> } | { ok: false; message: string };
+  | { ok: true; address: string; close: () => Promise<void> }
+  | { ok: false; message: string };
 
 /** Each request goes to the process that runs at that moment; without one the answer is 503. */
 export function listenOn(address: string, plane: Plane, refresh: () => void): ListenAnswer {

@@ -57,7 +57,14 @@ export function sumSeries(page: string, { name, matchers }: Selector): number | 
       labels.set(label, unescapeLabel(value));
     }
     if (!matchers.every((matcher) => passes(matcher, labels))) continue;
-    sum = (sum ?? 0) + Number(rest.slice(brace ? end + 1 : 0).trim().split(" ")[0]);
+    sum =
+      (sum ?? 0) +
+      Number(
+        rest
+          .slice(brace ? end + 1 : 0)
+          .trim()
+          .split(" ")[0],
+      );
   }
   return sum;
 }

@@ -266,8 +266,7 @@ class Run {
     const listed = scenario.fleet.length;
     const count = this.#nodes.length - listed;
     const starts = planStartup(gen.startup, count, this.#stack.streams.startup);
-    const at = (index: number): Start =>
-      starts[index - listed] ?? { launchMs: 0, coldStartMs: 0 };
+    const at = (index: number): Start => starts[index - listed] ?? { launchMs: 0, coldStartMs: 0 };
     let last = 0;
     let lastLaunch = 0;
     const slots = slotsOf(this.#nodes);

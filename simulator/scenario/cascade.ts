@@ -17,11 +17,7 @@ export type Cascades = {
   /** A cascade that starts at this machine; `null` without cascading. */
   open(member: Member): Cascade | null;
   /** Draws whom this machine takes along, `depth` steps from the start. They have joined then. */
-  spread(
-    cascade: Cascade,
-    member: Member,
-    depth: number,
-  ): { member: Member; delayMs: number }[];
+  spread(cascade: Cascade, member: Member, depth: number): { member: Member; delayMs: number }[];
 };
 
 export function openCascades(

@@ -347,7 +347,7 @@ describe("openChaos()", () => {
       "failure_types: [{type: xid_error, weight: 2}, {type: network, weight: 1}]",
       "cascading: {enabled: true, probability: 0.5, max_delay: 4s, scope: zone}",
       "recovery: {enabled: true, probability: 0.5, mean_time: 30s}",
-      'correlated_failures: [{trigger: network, response: temperature, probability: 0.5, scope: random}]',
+      "correlated_failures: [{trigger: network, response: temperature, probability: 0.5, scope: random}]",
     );
     const stress = stressOf(rows);
     const bytes = (seed: number) => JSON.stringify(runChaos(stress, seed, 5 * MINUTE).faults);

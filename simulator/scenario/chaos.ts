@@ -241,9 +241,7 @@ class Engine implements ChaosEngine {
 }
 
 function isTriggered({ trigger }: Correlated, failure: FailureSpec): boolean {
-  return "xidCode" in trigger
-    ? failure.xidCode === trigger.xidCode
-    : failure.type === trigger.type;
+  return "xidCode" in trigger ? failure.xidCode === trigger.xidCode : failure.type === trigger.type;
 }
 
 /** Where a response strikes: the same machine, or any other one of the scope. */

@@ -51,11 +51,7 @@ export function readConfigPart(problems: Problems, root: TreeMap, file: SourceTe
 }
 
 /** Reads the rules under `policy`; `null` if there are none or they are unsound. */
-export function readPolicyPart(
-  problems: Problems,
-  root: TreeMap,
-  file: SourceText,
-): Policy | null {
+export function readPolicyPart(problems: Problems, root: TreeMap, file: SourceText): Policy | null {
   const entry = root.entries.find((one) => one.key === "policy");
   if (entry === undefined || isAbsent(entry.value)) return null;
   if (entry.value.kind !== "map") {

@@ -22,8 +22,7 @@ export function drawFailure(chaos: Chaos, node: SimNode, random: Random): Drawn 
 /** A failure of this type; its XID is drawn by weight. */
 export function drawOf(type: FailureType, chaos: Chaos, node: SimNode, random: Random): Drawn {
   const xidCode = type === "xid_error" ? (random.weighted(chaos.xids)?.code ?? XID) : null;
-  const temperature =
-    type === "temperature" ? (random.pick(TEMPERATURES) ?? TEMPERATURE) : null;
+  const temperature = type === "temperature" ? (random.pick(TEMPERATURES) ?? TEMPERATURE) : null;
   return finish(type, xidCode, temperature, node, random);
 }
 

@@ -98,7 +98,11 @@ function readZones(gen: Section, regions: Weighted): Record<string, string[]> {
     map.problems.warning(one.at, one.path, "unused", message, hint);
   }
   for (const name of known) {
-    if (!zones.has(name)) zones.set(name, ZONE_LETTERS.map((letter) => `${name}-${letter}`));
+    if (!zones.has(name))
+      zones.set(
+        name,
+        ZONE_LETTERS.map((letter) => `${name}-${letter}`),
+      );
   }
   return Object.fromEntries(zones);
 }

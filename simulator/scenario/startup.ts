@@ -60,9 +60,17 @@ function launchesOf(startup: Startup, count: number, random: Random): number[] {
   const { pattern, durationMs, batchSize } = startup;
   switch (pattern) {
     case "instant":
-      return batches(count, () => INSTANT_BATCH, () => INSTANT_GAP_MS);
+      return batches(
+        count,
+        () => INSTANT_BATCH,
+        () => INSTANT_GAP_MS,
+      );
     case "linear":
-      return batches(count, () => 1, () => jittered(startup, durationMs / count, random));
+      return batches(
+        count,
+        () => 1,
+        () => jittered(startup, durationMs / count, random),
+      );
     case "exponential": {
       // 1 + 2 + 4 + … reaches the fleet after as many rounds as the count has binary digits.
       const rounds = Math.floor(Math.log2(count)) + 1;

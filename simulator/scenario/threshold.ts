@@ -105,7 +105,8 @@ export function readThresholds(section: Section): Threshold[] {
 }
 
 export type ThresholdsAnswer =
-  { ok: true; thresholds: Threshold[] } | { ok: false; message: string };
+  | { ok: true; thresholds: Threshold[] }
+  | { ok: false; message: string };
 
 /**
  * Reads `--fail-on`: `detection_p99<=20s,min_healthy_percent=60`. Line 0: not from a file.

@@ -102,7 +102,10 @@ export class SimCloud {
     const answer = await this.#raw.create(
       {
         token: `scenario-${node.id}`,
-        name: `scenario-${node.id}`.toLowerCase().replaceAll(/[^a-z0-9-]/g, "-").slice(0, 63),
+        name: `scenario-${node.id}`
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9-]/g, "-")
+          .slice(0, 63),
         nodeId: node.id,
         region: node.region === "" ? null : node.region,
         zone: node.zone === "" ? null : node.zone,

@@ -148,7 +148,7 @@ export class Plane {
       newSecret: () => `nvt.sim${++this.#serial}`,
       notReady: openReadiness({ reconciler, ingest, store, clock }),
       backup: null,
-    traces: null,
+      traces: null,
       install: null,
       ...{ admission: null, pods: null, caPem: null },
       names: new Set(),

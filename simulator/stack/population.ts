@@ -92,15 +92,7 @@ export class Population {
       pool,
     };
     this.#places.set(key, { base, node, generation });
-    return this.#add(
-      name,
-      base,
-      generation,
-      nodeId as NodeId,
-      node,
-      instance.id,
-      coldStartMs,
-    );
+    return this.#add(name, base, generation, nodeId as NodeId, node, instance.id, coldStartMs);
   }
 
   #add(

@@ -55,7 +55,9 @@ test("W8: removes what was made, latest first, and nothing else", async () => {
   expect(await ground.clean()).toEqual([]);
   expect(ground.paths()).toEqual([`${CM}/before`]);
   const deletions = ground.kube.calls.filter((call) => call.startsWith("delete"));
-  expect(deletions).toEqual([`${CM}/b`, `${CM}/a`, "/api/v1/namespaces/own"].map((path) => `delete ${path}`));
+  expect(deletions).toEqual(
+    [`${CM}/b`, `${CM}/a`, "/api/v1/namespaces/own"].map((path) => `delete ${path}`),
+  );
   expect(ground.made.all()).toEqual([]);
 });
 
@@ -155,7 +157,8 @@ test("W8: injected faults are cleared, latest first, while their machine is ther
     },
   };
   const noted = notingFaults(fleet, ground.made);
-  for (const id of ["a", "b", "replaced", "cleared"]) await noted.inject(id, { kind: "lost", gpu: 0 });
+  for (const id of ["a", "b", "replaced", "cleared"])
+    await noted.inject(id, { kind: "lost", gpu: 0 });
   await noted.inject("cleared", null);
   asked.length = 0;
   expect(await ground.clean()).toEqual([]);

@@ -48,10 +48,22 @@ test.each([
 
 test.each([
   ["nmae: x\ntasks: [{id: a, type: Pause}]", 'unknown key "nmae": did you mean "name"?'],
-  [task("{id: a, type: Pause, parms: {}}"), 'tasks[0]: unknown key "parms": did you mean "params"?'],
-  [task("{id: a, type: Pause, x: 1}"), 'tasks[0]: unknown key "x"; expected id, type, description, params'],
-  [task("{id: a, type: Sleep, params: {timeot: 5s}}"), 'Sleep/a: failed to parse parameters: unknown key "timeot": did you mean "timeout"?'],
-  [task("{id: a, type: Sleep, params: [1]}"), "Sleep/a: failed to parse parameters: params: expected a map of names and values"],
+  [
+    task("{id: a, type: Pause, parms: {}}"),
+    'tasks[0]: unknown key "parms": did you mean "params"?',
+  ],
+  [
+    task("{id: a, type: Pause, x: 1}"),
+    'tasks[0]: unknown key "x"; expected id, type, description, params',
+  ],
+  [
+    task("{id: a, type: Sleep, params: {timeot: 5s}}"),
+    'Sleep/a: failed to parse parameters: unknown key "timeot": did you mean "timeout"?',
+  ],
+  [
+    task("{id: a, type: Sleep, params: [1]}"),
+    "Sleep/a: failed to parse parameters: params: expected a map of names and values",
+  ],
   ["- a", "the file: expected a map of names and values"],
   ["name: x\ntasks: {a: b}", "tasks: expected a list of tasks"],
   ["name: x\ntasks: [a]", "tasks[0]: expected a map of names and values"],
@@ -60,7 +72,10 @@ test.each([
   ["name: x\nname: y", 'not valid YAML: line 2: the key "name" occurs twice'],
   ["name: x\n---\nname: y", "not valid YAML: line 2: expected one document"],
   ["a: *b", "not valid YAML: line 1: "],
-  [`a: &a [1,1]\nb: &b [*a,*a]\nc: [${"*b,".repeat(50_000)}]`, "not valid YAML: line 2: more than 200000 values"],
+  [
+    `a: &a [1,1]\nb: &b [*a,*a]\nc: [${"*b,".repeat(50_000)}]`,
+    "not valid YAML: line 2: more than 200000 values",
+  ],
   [`a: ${"[".repeat(3_000)}${"]".repeat(3_000)}`, "not valid YAML: "],
   [`a: ${"[".repeat(300_000)}`, "not valid YAML: line 1: nested too deeply"],
 ])("a file that cannot be read says where: %#", (text, message) => {

@@ -5,7 +5,12 @@ import { readMetricPage } from "./metric-page.ts";
 test("W55: a page that prom-client writes is read back, whatever its labels hold", async () => {
   const registry = new Registry();
   const odd = 'a "quoted" back\\slash, {brace} = \n line';
-  const gauge = new Gauge({ name: "g", help: "h\\elp", labelNames: ["k", "l"], registers: [registry] });
+  const gauge = new Gauge({
+    name: "g",
+    help: "h\\elp",
+    labelNames: ["k", "l"],
+    registers: [registry],
+  });
   gauge.set({ k: odd, l: "" }, -1.5e-7);
   gauge.set({ k: "inf" }, Infinity);
   gauge.set({ k: "nan" }, Number.NaN);

@@ -74,7 +74,10 @@ test.each([
   [{ refTaskId: [] }, "refTaskId: expected text, found a list"],
   [{ refTaskId: "a", count: "x" }, "count: expected a whole number"],
   [{ refTaskId: "a", cuont: 1 }, 'unknown key "cuont": did you mean "count"?'],
-  [{ refTaskId: "a", nodes: [{ type: "t", label: {} }] }, 'nodes.0: unknown key "label": did you mean "labels"?'],
+  [
+    { refTaskId: "a", nodes: [{ type: "t", label: {} }] },
+    'nodes.0: unknown key "label": did you mean "labels"?',
+  ],
   [{ refTaskId: "a", nodes: [{}] }, "nodes.0.type: missing"],
   [{ refTaskId: "a", nodes: {} }, "nodes: expected a list, found a map"],
   [{ refTaskId: "a", name: {} }, "name: expected text, found a map"],

@@ -118,7 +118,10 @@ export function withTextLabels(state: Map): Map {
     const map = metadata[field];
     if (!isMap(map)) continue;
     read[field] = Object.fromEntries(
-      Object.keys(map).map((key) => [key, map[key] === null ? null : textAt(map, key) ?? map[key]]),
+      Object.keys(map).map((key) => [
+        key,
+        map[key] === null ? null : (textAt(map, key) ?? map[key]),
+      ]),
     );
   }
   return { ...state, metadata: read };

@@ -82,7 +82,7 @@ export function openPlaneFleet(ask: Ask): Fleet {
       const since = new Date(parseInstant(clock.value.now) - ms).toISOString();
       const query = new URLSearchParams({ pool, since, limit: String(EVENTS_PAGE) });
       let count = 0;
-      for (let after = 0; ; ) {
+      for (let after = 0; ;) {
         query.set("after", String(after));
         const page = await get(`/events?${query.toString()}`, Events);
         if (!page.ok) return page;

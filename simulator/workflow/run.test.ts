@@ -19,7 +19,14 @@ async function createAll(run: Run, id: string, count: number): Promise<void> {
     run.made.intend(path, path);
     const query = { fieldManager: run.fieldManager };
     const body = { metadata: { name: `${id}-${i}` } };
-    const asked = { verb: "create", path: CM, query, body, timeoutMs: 1_000, lane: "status" } as const;
+    const asked = {
+      verb: "create",
+      path: CM,
+      query,
+      body,
+      timeoutMs: 1_000,
+      lane: "status",
+    } as const;
     const answer = await run.api.call(asked);
     if (answer.kind !== "ok") throw new TaskError(answer.message);
     run.made.confirm(path, (answer.body as { metadata: { uid: string } }).metadata.uid);
@@ -29,7 +36,10 @@ async function createAll(run: Run, id: string, count: number): Promise<void> {
 const act = (name: string, perform: (run: Run, id: string) => Promise<void>): TaskType => ({
   name,
   isPrefixed: true,
-  read: ({ id }) => (run) => perform(run, id),
+  read:
+    ({ id }) =>
+    (run) =>
+      perform(run, id),
 });
 
 const TYPES = new Map(
@@ -43,7 +53,12 @@ const TYPES = new Map(
       const rest = { timeoutMs: 1_000, lane: "status" } as const;
       await unbroken(run, async ({ api }) => {
         await api.call({ verb: "delete", path: `${CM}/before`, ...rest });
-        await api.call({ verb: "create", path: CM, body: { metadata: { name: "before" } }, ...rest });
+        await api.call({
+          verb: "create",
+          path: CM,
+          body: { metadata: { name: "before" } },
+          ...rest,
+        });
       });
     }),
     act("Keep", async (run, id) => run.state.keepNodes(id, ["n"])),

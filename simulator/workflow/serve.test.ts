@@ -27,7 +27,11 @@ function setUp() {
   const begun = async (count: number) => {
     while (runner.begun.length < count) await Bun.sleep(2);
   };
-  const states = () => runs.list().reverse().map(({ state }) => state);
+  const states = () =>
+    runs
+      .list()
+      .reverse()
+      .map(({ state }) => state);
   return { runner, runs, url, post, begun, states, port: serving.port };
 }
 

@@ -26,9 +26,7 @@ test("W27: lists are compared where it is asked for", () => {
   const live = { list: [{ a: 1, b: 2 }, "x"] };
   expect(mismatches(live, { list: [{ a: 1 }, "x"] }, "exact")).toEqual([]);
   expect(mismatches(live, { list: ["x", { b: 2 }] }, "subset")).toEqual([]);
-  expect(mismatches(live, { list: ["x"] }, "exact")).toEqual([
-    "list: expected 1 items, found 2",
-  ]);
+  expect(mismatches(live, { list: ["x"] }, "exact")).toEqual(["list: expected 1 items, found 2"]);
   expect(mismatches(live, { list: [{ a: 2 }, "x"] }, "exact")).toEqual([
     "list[0].a: expected 2, found 1",
   ]);

@@ -15,7 +15,10 @@ export type FileBlock = { gvk: GroupVersionKind; body: string; line: number };
 /** Throws `TaskError`; `path` is for the message. */
 export function cutBlocks(text: string, path: string): FileBlock[] {
   const blocks: { lines: string[]; line: number }[] = [{ lines: [], line: 1 }];
-  for (const [index, line] of text.replace(/^\uFEFF/, "").split(/\r?\n/).entries()) {
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
     if (line === "---") blocks.push({ lines: [], line: index + 2 });
     else blocks.at(-1)?.lines.push(line);
   }

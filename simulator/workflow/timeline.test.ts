@@ -23,7 +23,7 @@ function openClock() {
       };
     },
     async pass(ms: number) {
-      for (const endMs = nowMs + ms; nowMs < endMs; ) {
+      for (const endMs = nowMs + ms; nowMs < endMs;) {
         nowMs += 500;
         const due = timers.filter(({ atMs }) => atMs <= nowMs);
         timers = timers.filter(({ atMs }) => atMs > nowMs);

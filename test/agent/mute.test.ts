@@ -97,23 +97,34 @@ describe.skipIf(library === "")("a running agent and a control plane", () => {
     expect(await waitFor(name, isLater)).toEqual(["verifying degraded"]);
   }
 
-  test.each([10, 999])("a GPU that answers %p is unhealthy from the start", async (code) => {
-    start(`new-${code}`, cards(muteGpu(code)));
-    const seen = await waitFor(`new-${code}`, ({ verdict }) => verdict === "unhealthy");
-    expect(seen.filter((look) => look.endsWith(" healthy"))).toEqual([]);
-  }, 30_000);
+  test.each([10, 999])(
+    "a GPU that answers %p is unhealthy from the start",
+    async (code) => {
+      start(`new-${code}`, cards(muteGpu(code)));
+      const seen = await waitFor(`new-${code}`, ({ verdict }) => verdict === "unhealthy");
+      expect(seen.filter((look) => look.endsWith(" healthy"))).toEqual([]);
+    },
+    30_000,
+  );
 
-  test.each([3, 4])("a GPU that answers %p is not verified, and not healthy", async (code) => {
-    start(`new-${code}`, cards(muteGpu(code)));
-    await expectUnverified(`new-${code}`);
-  }, 30_000);
+  test.each([3, 4])(
+    "a GPU that answers %p is not verified, and not healthy",
+    async (code) => {
+      start(`new-${code}`, cards(muteGpu(code)));
+      await expectUnverified(`new-${code}`);
+    },
+    30_000,
+  );
 
   test("neither is a node without any GPU", async () => {
     start("none", { count: 0 });
     await expectUnverified("none");
   }, 30_000);
 
-  test.each([[3, "degraded"], [999, "unhealthy"]] as const)(
+  test.each([
+    [3, "degraded"],
+    [999, "unhealthy"],
+  ] as const)(
     "a serving node whose GPU goes mute with %p is %s, and healthy again after it",
     async (code, health) => {
       const name = `old-${code}`;

@@ -2,12 +2,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nvmlOrSkip } from "../fixture/nvml/build.ts";
-import {
-  standInBus,
-  standInPci,
-  type SysfsDevice,
-  writeSysfs,
-} from "../fixture/nvml/sysfs.ts";
+import { standInBus, standInPci, type SysfsDevice, writeSysfs } from "../fixture/nvml/sysfs.ts";
 import { type NvmlState, openNvmlWorld } from "../fixture/nvml/state.ts";
 import { agentBinary, runAgent, scratch, startAgent } from "./binary.ts";
 import { StubControlPlane, until } from "./control-plane.ts";
@@ -100,12 +95,15 @@ describe.skipIf(library === null)("navarch-node --once with a library", () => {
     expect(code).toBe(11);
   });
 
-  test.each([999, 3, 17])("a GPU that opening answers with %p is 11, and named by its place", (rc) => {
-    const state = { count: 2, gpus: { 1: { "rc.nvmlDeviceGetHandleByIndex_v2": rc } } };
-    const { code, out } = on(state);
-    expect(out.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 1 }]);
-    expect([code, out.verdict, out.gpus.length]).toEqual([11, "unhealthy", 1]);
-  });
+  test.each([999, 3, 17])(
+    "a GPU that opening answers with %p is 11, and named by its place",
+    (rc) => {
+      const state = { count: 2, gpus: { 1: { "rc.nvmlDeviceGetHandleByIndex_v2": rc } } };
+      const { code, out } = on(state);
+      expect(out.findings).toMatchObject([{ kind: "driver", reason: "unopened", gpu_index: 1 }]);
+      expect([code, out.verdict, out.gpus.length]).toEqual([11, "unhealthy", 1]);
+    },
+  );
 
   const CACHED = ["HandleByIndex_v2", "UUID", "PciInfo_v3", "Name", "Serial", "MigMode"];
   test.each([

@@ -41,7 +41,11 @@ function joined(scaler: Partial<PoolScaler>, more: Partial<AgentPool> = {}): Poo
 
 test("V16: names have the template's name or the pool's, and five more letters", () => {
   const pattern = /^t-[a-z0-9]{5}$/;
-  expect(open({ min: 3 }).names().every((name) => pattern.test(name))).toBe(true);
+  expect(
+    open({ min: 3 })
+      .names()
+      .every((name) => pattern.test(name)),
+  ).toBe(true);
   const template = { metadata: { name: "x".repeat(80), labels: { a: "b" } } };
   const [name = ""] = open({ min: 1 }, { template }).names();
   expect(name).toMatch(/^x{57}-[a-z0-9]{5}$/);
@@ -251,7 +255,15 @@ test("V23: a stranger that comes later holds nothing back", () => {
 test("V24: creations are counted before they are sent, and so many at once", () => {
   const pool = anyPool("t", { min: 40, max: 50 });
   const result = step({
-    ...{ pool, workers: [], claims: [], pods: new Map(), dark: null, agent: () => null, answers: [] },
+    ...{
+      pool,
+      workers: [],
+      claims: [],
+      pods: new Map(),
+      dark: null,
+      agent: () => null,
+      answers: [],
+    },
     ...{ check: { kind: "ok", uid: "" }, memory: freshMemory(), now: 1, mono: 1 },
     ...{ random: Math.random, isTaken: () => false },
   });
@@ -418,7 +430,11 @@ test("V30: a worker that reports is kept, and its claim, although a list leaves 
   const id = world.claim();
   world.cluster.unlisted.add(name);
   world.wait(300_000);
-  expect([world.state(id), world.workers.has(name), writes(world, "delete")]).toEqual(["running", true, 0]);
+  expect([world.state(id), world.workers.has(name), writes(world, "delete")]).toEqual([
+    "running",
+    true,
+    0,
+  ]);
   // Once it reports no more, the list is believed.
   world.silence(name);
   world.wait(60_000);
@@ -426,7 +442,10 @@ test("V30: a worker that reports is kept, and its claim, although a list leaves 
 });
 
 test("V31: unknown and lost workers go after their time, and never with 0", () => {
-  for (const [killUnknownMs, live] of [[5_000, 0], [0, 1]] as const) {
+  for (const [killUnknownMs, live] of [
+    [5_000, 0],
+    [0, 1],
+  ] as const) {
     const world = joined({ min: 1, killUnknownMs });
     world.restart();
     world.silence(world.names()[0] ?? "");

@@ -108,7 +108,10 @@ describe("oracle of AgentPools", () => {
     world.settle();
     world.cluster.addPod("worker", { ownerUid: "t-uid" });
     world.join("worker");
-    expect([...world.states]).toEqual([["stranger", "Unknown"], ["worker", "Idle"]]);
+    expect([...world.states]).toEqual([
+      ["stranger", "Unknown"],
+      ["worker", "Idle"],
+    ]);
     world.silence("worker");
     world.wait(5_000);
     expect(world.names()).toEqual(["stranger", "worker"]);

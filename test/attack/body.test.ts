@@ -150,7 +150,12 @@ test("a standby asks once a second about an address that fails too often", async
     asked++;
     return p.base;
   };
-  const forward = new Forward({ clock, leader, peer: () => null, sign: (text) => p.a.authority.sign(text) });
+  const forward = new Forward({
+    clock,
+    leader,
+    peer: () => null,
+    sign: (text) => p.a.authority.sign(text),
+  });
   const guess = async (remote: string): Promise<number> => {
     const headers = { authorization: "Bearer nvt.guess" };
     const request = new Request(`${p.base}/v1/nodes/n/cordon`, { method: "POST", headers });
@@ -245,7 +250,9 @@ for (const role of ["leader", "standby"] as const) {
     });
     const mac = createHmac("sha256", secret).update(body).digest("hex");
     const headers = { "x-hub-signature-256": `sha256=${mac}` };
-    const answer = await p.during(fetch(`${base}/api/pipelines`, { method: "POST", headers, body }));
+    const answer = await p.during(
+      fetch(`${base}/api/pipelines`, { method: "POST", headers, body }),
+    );
     expect(answer.status).toBe(202);
   });
 

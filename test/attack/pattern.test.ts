@@ -49,6 +49,10 @@ const WORST: [what: string, work: () => unknown][] = [
   ["cutBlocks()", () => cutBlocks(`apiVersion: v1${many(" #")}\u2028\nkind: Pod`, "a.yaml")],
 ];
 
-test.each(WORST)("%s takes no longer than its text", (_what, work) => {
-  expect(withCpuMs(work).cpuMs).toBeLessThan(CPU_MS_MAX);
-}, 60_000);
+test.each(WORST)(
+  "%s takes no longer than its text",
+  (_what, work) => {
+    expect(withCpuMs(work).cpuMs).toBeLessThan(CPU_MS_MAX);
+  },
+  60_000,
+);

@@ -54,7 +54,8 @@ afterAll(async () => {
 
 /** The most that the process has held at once (proc(5)). */
 const peakMiB = (): number =>
-  Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${plane.pid}/status`, "utf8"))?.[1]) / 1_024;
+  Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${plane.pid}/status`, "utf8"))?.[1]) /
+  1_024;
 
 test.each(ROUTES)("a thousand slow bodies: %s", (_what, head) => attack(head), 60_000);
 

@@ -121,7 +121,10 @@ for (const role of ["leader", "standby"] as const) {
     };
     const ended = during(p, flood());
     neighbour.socket.send(reportOf(quiet, 1));
-    await during(p, until(() => neighbour.heard.length === 1));
+    await during(
+      p,
+      until(() => neighbour.heard.length === 1),
+    );
     expect(await ended).toBeOneOf([1008, 1013]);
     expect(JSON.parse(neighbour.heard[0] ?? "")).toMatchObject({ node_id: quiet });
     // It may come back a few times, and then has to wait.
@@ -247,7 +250,10 @@ for (const way of ["stream", "post"] as const) {
     });
     closing.push(() => sender.close());
     delivery.heartbeat();
-    await during(p, until(() => spool.agreed && spool.stats().depth === 0));
+    await during(
+      p,
+      until(() => spool.agreed && spool.stats().depth === 0),
+    );
     await during(p, Bun.sleep(100));
     expect(complaints).toEqual(["report rate limit of the control plane exceeded"]);
     expect(await stored(p, node)).toBe(COUNT);

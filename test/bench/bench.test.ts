@@ -29,13 +29,17 @@ describe("every bench", () => {
   for (const bench of BENCHES) {
     const reads = bench.name === "footprint" || bench.name === "beside";
     const absent = reads && nvmlOrSkip("full") === null;
-    test.skipIf(absent)(`${bench.name} runs tiny`, async () => {
-      const figures = await bench.run(TINY);
-      expect(figures.filter((figure) => !Number.isFinite(figure.measured))).toEqual([]);
-      expect(figures.some((figure) => figure.budget !== null)).toBe(true);
-      const broken = figures.filter((figure) => EXACT.test(figure.name) && figure.measured !== 0);
-      expect(broken).toEqual([]);
-    }, 60_000);
+    test.skipIf(absent)(
+      `${bench.name} runs tiny`,
+      async () => {
+        const figures = await bench.run(TINY);
+        expect(figures.filter((figure) => !Number.isFinite(figure.measured))).toEqual([]);
+        expect(figures.some((figure) => figure.budget !== null)).toBe(true);
+        const broken = figures.filter((figure) => EXACT.test(figure.name) && figure.measured !== 0);
+        expect(broken).toEqual([]);
+      },
+      60_000,
+    );
   }
 });
 

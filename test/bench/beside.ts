@@ -127,10 +127,30 @@ async function compareStarts({ builds, library, kernelLog, options }: Parts): Pr
     shown("starts of each", count, "count"),
     ...compare("start, CPU, median", "ms", both(cpu), true),
     ...compare("start, CPU, least", "ms", least(cpu), true),
-    ...compare("start, CPU of the agent alone, median", "ms", both((run) => run.cpuMs), false),
-    ...compare("start, time, median", "ms", both((run) => run.wallMs), false),
-    ...compare("start, time, least", "ms", least((run) => run.wallMs), false),
-    ...compare("start, PSS, median", "MiB", both((run) => run.pssMib), true),
+    ...compare(
+      "start, CPU of the agent alone, median",
+      "ms",
+      both((run) => run.cpuMs),
+      false,
+    ),
+    ...compare(
+      "start, time, median",
+      "ms",
+      both((run) => run.wallMs),
+      false,
+    ),
+    ...compare(
+      "start, time, least",
+      "ms",
+      least((run) => run.wallMs),
+      false,
+    ),
+    ...compare(
+      "start, PSS, median",
+      "MiB",
+      both((run) => run.pssMib),
+      true,
+    ),
   ];
 }
 

@@ -2,7 +2,12 @@
 import { expect, test } from "bun:test";
 import { follow, madeTrace } from "./forecast.ts";
 
-const reactive = { type: "reactive", scaleUpThreshold: 80, scaleDownThreshold: 20, step: 1 } as const;
+const reactive = {
+  type: "reactive",
+  scaleUpThreshold: 80,
+  scaleDownThreshold: 20,
+  step: 1,
+} as const;
 
 test("follow() counts what is paid, and a level demand changes nothing", () => {
   // Three nodes' work on ceil(3 / 0.7) = 5 nodes for two hours.

@@ -131,11 +131,7 @@ function figuresOf(of: (what: string) => string, measured: Measured): Figure[] {
   ];
 }
 
-function scrapedFigures(
-  of: (what: string) => string,
-  agents: number,
-  scraped: Scraped,
-): Figure[] {
+function scrapedFigures(of: (what: string) => string, agents: number, scraped: Scraped): Figure[] {
   // Both limits grow with the fleet; a smaller fleet than 5,000 gets no smaller limit.
   const share = Math.max(1, agents / 5_000);
   return [

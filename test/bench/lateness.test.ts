@@ -27,7 +27,7 @@ test("a reply that is taken after the process had no core for a while is late", 
 
 test("a reply that is taken after the process computed for a while is not", async () => {
   const compute = (): void => {
-    for (const begun = performance.now(); performance.now() - begun < 15; );
+    for (const begun = performance.now(); performance.now() - begun < 15;);
   };
   // Tries again: if another process takes the core meanwhile, the reply is late.
   for (let tries = 0; tries < 1_000; tries++) {

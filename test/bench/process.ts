@@ -16,7 +16,10 @@ function readStat(pid: number): Stat | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The name may hold spaces and brackets: fields are counted from the last one (proc(5)).
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ").map(Number);
+    const fields = text
+      .slice(text.lastIndexOf(")") + 2)
+      .split(" ")
+      .map(Number);
     const [, parent = 0] = fields;
     const ticks = (from: number): number => (fields[from] ?? 0) + (fields[from + 1] ?? 0);
     return { parent, ownMs: ticks(11) * TICK_MS, reapedMs: ticks(13) * TICK_MS };

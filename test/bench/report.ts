@@ -7,8 +7,20 @@ import type { Report } from "../../schema/report.ts";
 const GPUS = 8;
 const GIBIBYTE = 1_073_741_824;
 const PROBES = [
-  "identity", "count", "driver", "ecc", "remap", "temperature", "power", "clock", "pcie", "nvlink",
-  "utilization", "memory", "event", "recovery",
+  "identity",
+  "count",
+  "driver",
+  "ecc",
+  "remap",
+  "temperature",
+  "power",
+  "clock",
+  "pcie",
+  "nvlink",
+  "utilization",
+  "memory",
+  "event",
+  "recovery",
 ];
 
 type Sample = NonNullable<Report["sample"]>;

@@ -58,7 +58,10 @@ test("a body and a query of the generated client are taken as they are typed", a
 test("a viewer reads /openapi.json, a stranger does not", async () => {
   const at = `${client.defaults.baseUrl}/openapi.json`;
   const read = await fetch(at, ROOT);
-  expect([read.status, ((await read.json()) as { openapi: string }).openapi]).toEqual([200, "3.1.0"]);
+  expect([read.status, ((await read.json()) as { openapi: string }).openapi]).toEqual([
+    200,
+    "3.1.0",
+  ]);
   expect((await fetch(at)).status).toBe(401);
 });
 

@@ -38,7 +38,8 @@ const CAPTURE: Record<string, (words: readonly string[]) => string> = {
     _describe() { local -a all; all=("\${(@P)argv[-1]}"); print -l -- "\${(@)all%%:*}" }
     words=(${words.map((word) => `'${word}'`).join(" ")}); CURRENT=${words.length}
     _navarch`,
-  fish: (words) => `source ${folder}/fish; complete -C '${words.join(" ")}' | string replace -r '\\t.*' ''`,
+  fish: (words) =>
+    `source ${folder}/fish; complete -C '${words.join(" ")}' | string replace -r '\\t.*' ''`,
 };
 
 function complete(shell: string, line: string): string[] {
@@ -57,40 +58,37 @@ const SIM = [
   ...["run", "runs", "submit", "validate", "workflow"],
 ];
 
-describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])(
-  "%s",
-  (shell) => {
-    test("offers every first word of the table", () => {
-      const words = [...new Set(COMMANDS.map(({ name }) => name[0] ?? ""))];
-      expect(complete(shell, "navarch ").sort()).toEqual(words.sort());
-    });
+describe.each(["bash", ...(isMissing ? [] : ["zsh", "fish"])])("%s", (shell) => {
+  test("offers every first word of the table", () => {
+    const words = [...new Set(COMMANDS.map(({ name }) => name[0] ?? ""))];
+    expect(complete(shell, "navarch ").sort()).toEqual(words.sort());
+  });
 
-    test.each([
-      ["navarch pool ", ["hold", "list", "resume", "scale", "status"]],
-      ["navarch -o json pool ", ["hold", "list", "resume", "scale", "status"]],
-      ["navarch sim ", SIM],
-      ["navarch doctor ", ["agentpool", "kubernetes", "providers", "slurm", "store"]],
-      ["navarch completion ", ["bash", "fish", "zsh"]],
-      ["navarch pool status ", ["training"]],
-      ["navarch list --pool ", ["training"]],
-    ])("completes %p", (line, words) => {
-      expect(complete(shell, line).sort()).toEqual(words);
-    });
+  test.each([
+    ["navarch pool ", ["hold", "list", "resume", "scale", "status"]],
+    ["navarch -o json pool ", ["hold", "list", "resume", "scale", "status"]],
+    ["navarch sim ", SIM],
+    ["navarch doctor ", ["agentpool", "kubernetes", "providers", "slurm", "store"]],
+    ["navarch completion ", ["bash", "fish", "zsh"]],
+    ["navarch pool status ", ["training"]],
+    ["navarch list --pool ", ["training"]],
+  ])("completes %p", (line, words) => {
+    expect(complete(shell, line).sort()).toEqual(words);
+  });
 
-    test("completes flags of the command, and their values", () => {
-      const flags = complete(shell, "navarch drain --");
-      expect(flags).toContain("--dry-run");
-      expect(flags).toContain("--server");
-      expect(flags).not.toContain("--members");
-      expect(complete(shell, "navarch list -o ")).toContain("jsonl");
-      expect(complete(shell, "navarch list --status ")).toContain("cordoned");
-    });
+  test("completes flags of the command, and their values", () => {
+    const flags = complete(shell, "navarch drain --");
+    expect(flags).toContain("--dry-run");
+    expect(flags).toContain("--server");
+    expect(flags).not.toContain("--members");
+    expect(complete(shell, "navarch list -o ")).toContain("jsonl");
+    expect(complete(shell, "navarch list --status ")).toContain("cordoned");
+  });
 
-    test("offers ids as data", async () => {
-      const ids = complete(shell, "navarch drain ");
-      expect(ids).toHaveLength(2);
-      expect(ids).toContain("gpu-1");
-      expect(await Bun.file(join(folder, "pwned")).exists()).toBe(false);
-    });
-  },
-);
+  test("offers ids as data", async () => {
+    const ids = complete(shell, "navarch drain ");
+    expect(ids).toHaveLength(2);
+    expect(ids).toContain("gpu-1");
+    expect(await Bun.file(join(folder, "pwned")).exists()).toBe(false);
+  });
+});

@@ -22,8 +22,7 @@ function file(name: string, text: string): string {
 const empty = file("empty.yaml", "");
 const old = file("old.yaml", "server: {address: 127.0.0.1:1}\n");
 const policy = file("policy.yaml", "server: {address: 127.0.0.1:1, health_policy_path: /p}\n");
-const LACKS =
-  "config diff --from needs <file>…, what is new (see navarch help config diff)";
+const LACKS = "config diff --from needs <file>…, what is new (see navarch help config diff)";
 
 test.each([
   ["an empty file", empty],

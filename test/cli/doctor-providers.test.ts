@@ -15,7 +15,13 @@ type Row = { provider: string; check: string; outcome: string; message: string }
 
 function configOf(providers: readonly string[], pools: readonly string[]): string {
   const path = join(folder, `${crypto.randomUUID()}.yaml`);
-  const lines = ['server: { address: "127.0.0.1:1" }', "providers:", ...providers, "pools:", ...pools];
+  const lines = [
+    'server: { address: "127.0.0.1:1" }',
+    "providers:",
+    ...providers,
+    "pools:",
+    ...pools,
+  ];
   writeFileSync(path, `${lines.join("\n")}\n`);
   return path;
 }

@@ -119,7 +119,10 @@ describe("exit status", () => {
     ["uncordon gpu-2 --force", "--force needs --reason TEXT"],
     ["terminate gpu-2 --force --yes", "--force needs --reason TEXT"],
     ["replace gpu-2 --force --reason=", "--force needs --reason TEXT"],
-    ["instances --state running --state failed", '--state: expected one state, found "running" and'],
+    [
+      "instances --state running --state failed",
+      '--state: expected one state, found "running" and',
+    ],
     ["list extra", 'list: unexpected "extra"'],
     ["list --timeout 30", "--timeout: 30 has no unit (write 30s)"],
     ["get", "get needs <id>"],
@@ -306,7 +309,10 @@ test.each([
     "list --label pool=trainig",
     'there is no node or pool with label "pool=trainig": did you mean "pool=training"?\n',
   ],
-  ["list --status activ", '(active, cordoned, draining, unhealthy, terminated): did you mean "active"?\n'],
+  [
+    "list --status activ",
+    '(active, cordoned, draining, unhealthy, terminated): did you mean "active"?\n',
+  ],
   ["list --health helthy", '(healthy, degraded, unhealthy, unknown): did you mean "healthy"?\n'],
   ["instances --state runing", 'did you mean "running"?\n'],
 ])("%s exits 3, since nothing of that name is there", async (line, err) => {

@@ -79,13 +79,20 @@ pools:
     const here = all.filter(({ state: name }) => !/_(FAILED|TERMINATED)$/.test(name));
     return here.map((row) => row.instance_id).sort();
   };
-  const idsOf = () => standIn.reality().live.map(({ id }) => String(id)).sort();
+  const idsOf = () =>
+    standIn
+      .reality()
+      .live.map(({ id }) => String(id))
+      .sort();
   const failedIn = (zone: string) =>
     cloud.operations.filter((op) => op.zone === zone && op.error !== null);
   let plane = start();
   try {
     await until("two machines", () => {
-      const zones = cloud.live().map(({ zone }) => zone).sort();
+      const zones = cloud
+        .live()
+        .map(({ zone }) => zone)
+        .sort();
       return zones.length >= 2 && zones.at(-1) === "z1-b" ? true : null;
     });
     const [late] = await until("a late stock-out", () => {

@@ -57,7 +57,9 @@ function openFolder() {
     return { code, out, err };
   };
   const init = async (provider: string, out = "navarch.yaml") => {
-    const { code, err } = await run(`navarch config init --provider ${provider} --out ${quoteShell(out)}`);
+    const { code, err } = await run(
+      `navarch config init --provider ${provider} --out ${quoteShell(out)}`,
+    );
     expect(code).toBe(0);
     expect(err.split("\n").filter((line) => line.length > 80)).toEqual([]);
     return err.split("\n").flatMap((line) => (line.startsWith("  ") ? [line.trim()] : []));
@@ -70,23 +72,27 @@ test.each([
   ["fake", "my fleet's.yaml", "Active"],
   // It watches nodes that report, over TLS, and there is none yet.
   ["none", "navarch.yaml", "No nodes found"],
-])("with provider %s and file %s", async (provider, out, shown) => {
-  const { cwd, init, run, start } = openFolder();
-  const [plane = "", list = "", ...rest] = await init(provider, out);
-  expect(rest).toEqual([]);
-  // A port that is free, as other tests run beside this one; the lines find it in `./state`.
-  const path = join(cwd, out);
-  const config = readFileSync(path, "utf8");
-  expect(config).not.toContain("FILE");
-  writeFileSync(path, config.replace(":50051\n", `:${freePorts(1)[0]}\n`));
-  running.push(start(plane));
-  const endMs = Date.now() + 25_000;
-  for (;;) {
-    const { code, out: text, err } = await run(list);
-    if (code === 0 && `${text}${err}`.includes(shown)) break;
-    if (Date.now() > endMs) throw new Error(`${code} ${text} ${err}`);
-  }
-}, 40_000);
+])(
+  "with provider %s and file %s",
+  async (provider, out, shown) => {
+    const { cwd, init, run, start } = openFolder();
+    const [plane = "", list = "", ...rest] = await init(provider, out);
+    expect(rest).toEqual([]);
+    // A port that is free, as other tests run beside this one; the lines find it in `./state`.
+    const path = join(cwd, out);
+    const config = readFileSync(path, "utf8");
+    expect(config).not.toContain("FILE");
+    writeFileSync(path, config.replace(":50051\n", `:${freePorts(1)[0]}\n`));
+    running.push(start(plane));
+    const endMs = Date.now() + 25_000;
+    for (;;) {
+      const { code, out: text, err } = await run(list);
+      if (code === 0 && `${text}${err}`.includes(shown)) break;
+      if (Date.now() > endMs) throw new Error(`${code} ${text} ${err}`);
+    }
+  },
+  40_000,
+);
 
 /** Those that ask this machine, or its cloud, for nothing but a file. */
 const LACKS = [
@@ -95,14 +101,18 @@ const LACKS = [
   ["lambda", "no API key: set LAMBDA_API_KEY"],
   ["coreweave", "/etc/navarch/coreweave.kubeconfig"],
 ] as const;
-test.each(LACKS)("with provider %s the looks say what is missing", async (provider, lacks) => {
-  const { init, run } = openFolder();
-  const [validate = "", doctor = ""] = await init(provider);
-  // A warning, or an error where the control plane could not start.
-  expect((await run(validate)).err).toContain("navarch.yaml:");
-  const { code, out, err } = await run(doctor);
-  expect([code, `${out}${err}`.includes(lacks)]).toEqual([1, true]);
-}, 40_000);
+test.each(LACKS)(
+  "with provider %s the looks say what is missing",
+  async (provider, lacks) => {
+    const { init, run } = openFolder();
+    const [validate = "", doctor = ""] = await init(provider);
+    // A warning, or an error where the control plane could not start.
+    expect((await run(validate)).err).toContain("navarch.yaml:");
+    const { code, out, err } = await run(doctor);
+    expect([code, `${out}${err}`.includes(lacks)]).toEqual([1, true]);
+  },
+  40_000,
+);
 
 test("every provider ends with the same lines, after what it needs first", async () => {
   const flag = configInit.flags.find(({ name }) => name === "provider");

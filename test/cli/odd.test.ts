@@ -94,14 +94,20 @@ test("an answer that is a list is none of a control plane", async () => {
 });
 
 test.each([
-  ["never ends", (): Response => {
-    const mebibyte = new Uint8Array(1 << 20).fill(0x20);
-    return new Response(new ReadableStream({ pull: (to) => to.enqueue(mebibyte) }));
-  }],
-  ["is small until it is unpacked", (): Response => {
-    const zeros = Bun.gzipSync(new Uint8Array(300 << 20));
-    return new Response(zeros, { headers: { "content-encoding": "gzip" } });
-  }],
+  [
+    "never ends",
+    (): Response => {
+      const mebibyte = new Uint8Array(1 << 20).fill(0x20);
+      return new Response(new ReadableStream({ pull: (to) => to.enqueue(mebibyte) }));
+    },
+  ],
+  [
+    "is small until it is unpacked",
+    (): Response => {
+      const zeros = Bun.gzipSync(new Uint8Array(300 << 20));
+      return new Response(zeros, { headers: { "content-encoding": "gzip" } });
+    },
+  ],
 ])("an answer that %s is given up, for its size", async (_name, answer) => {
   const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answer });
   const { code, out, err } = await navarch(["list", "-s", server.url.origin]);
@@ -186,13 +192,13 @@ test("audit says that nobody is called so, and when there are older rows", async
     return navarch(["audit", ...more, "-s", told.url]);
   };
   const nobody = await answer({ audit: [], authors: [], older: false }, "--by", "carol");
-  expect(`${nobody.out}${nobody.err}`).toBe(
-    "Nothing found: no author or token is called carol\n",
-  );
+  expect(`${nobody.out}${nobody.err}`).toBe("Nothing found: no author or token is called carol\n");
   const idle = await answer({ audit: [], authors: ["token:carol-1"], older: false });
   expect(`${idle.out}${idle.err}`).toBe("Nothing found\n");
   const row = { id: 1, at: "", until: "", count: 1, who: "admin", method: "POST", path: "/" };
   const older = await answer({ audit: [{ ...row, code: "ok", remote: "" }], older: true });
-  expect(older.err).toBe("note: 1 row, the newest; for older ones raise --limit, or narrow with --since\n");
+  expect(older.err).toBe(
+    "note: 1 row, the newest; for older ones raise --limit, or narrow with --since\n",
+  );
   await told.close();
 });

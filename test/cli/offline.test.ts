@@ -214,7 +214,9 @@ pools:
   - { name: p, provider: aws, instance_type: t, min_nodes: 0, max_nodes: 1 }
 `;
     const { err } = await navarch(["config", "validate", file("refused.yaml", text)]);
-    expect(err).toContain("providers.aws: warning: no call can be made here: profile p: mfa_serial");
+    expect(err).toContain(
+      "providers.aws: warning: no call can be made here: profile p: mfa_serial",
+    );
     expect(err).toContain("providers.gcp: warning: no call can be made here: credentials_file");
     expect(err).toContain("credential_source.executable is not run");
   });

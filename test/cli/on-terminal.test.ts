@@ -52,7 +52,15 @@ test("simulate run shows how far it is, and leaves nothing of that", async () =>
   expect(screen.raw()).toMatch(BAR);
   expect(screen.lines().join("\n")).not.toMatch(BAR);
   expect(screen.lines()).toContain(`passed: ${out}`);
-  const piped = await navarch(["simulate", "run", "basic-fleet", "--seed", "7", "--out", `${out}2`]);
+  const piped = await navarch([
+    "simulate",
+    "run",
+    "basic-fleet",
+    "--seed",
+    "7",
+    "--out",
+    `${out}2`,
+  ]);
   expect(piped).toMatchObject({ code: 0, err: "" });
   expect(piped.out).not.toMatch(/[\r\x1b]|elapsed/);
 }, 60_000);

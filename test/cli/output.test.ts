@@ -415,8 +415,12 @@ describe("navarch doctor", () => {
     expect(out).toMatch(/warn +clock +this clock is \d+ s ahead/);
     expect(out).toMatch(/warn +access .*navarch token create --role operator/);
     expect(out).toMatch(/warn +nodes +3 of 4 not heard for two minutes/);
-    expect(out).toMatch(/ok +provider lambda +bounded surplus: repeated requests are recognised by their tags/);
-    expect(out).toMatch(/ok +provider fake +exactly-once: repeated requests are recognised by a token/);
+    expect(out).toMatch(
+      /ok +provider lambda +bounded surplus: repeated requests are recognised by their tags/,
+    );
+    expect(out).toMatch(
+      /ok +provider fake +exactly-once: repeated requests are recognised by a token/,
+    );
     expect(out).toMatch(/warn +safety +frozen by admin: bad driver.*; breaker of pool:training/);
     expect(out).toMatch(/warn +instances +1 termination not confirmed .*navarch instances/);
   });
@@ -428,13 +432,19 @@ describe("navarch doctor", () => {
     const refused = "bad_request: OperationNotPermitted";
     stub.safety.still_billed = { ...billed, oldest: [{ ...old, refused }] };
     const shared = "providers fake and lambda buy with one account x";
-    stub.safety.providers = providers.map((one) => (one.name === "fake" ? { ...one, shared } : one));
+    stub.safety.providers = providers.map((one) =>
+      one.name === "fake" ? { ...one, shared } : one,
+    );
     const { code, out } = await run("doctor");
     stub.safety.still_billed = billed;
     stub.safety.providers = providers;
     expect(code).toBe(1);
-    expect(out).toMatch(/fail +instances +1 termination not confirmed; i-old is refused: bad_request: OperationNotPermitted/);
-    expect(out).toMatch(/warn +provider fake +providers fake and lambda buy with one account x → docs\/buying\.md/);
+    expect(out).toMatch(
+      /fail +instances +1 termination not confirmed; i-old is refused: bad_request: OperationNotPermitted/,
+    );
+    expect(out).toMatch(
+      /warn +provider fake +providers fake and lambda buy with one account x → docs\/buying\.md/,
+    );
   });
 
   test("fails for a provider that gives no machines, with why", async () => {
@@ -442,7 +452,10 @@ describe("navarch doctor", () => {
     if (lambda === undefined || fake === undefined) throw new Error("no providers");
     const before = stub.safety;
     const trouble = "the agent of i-1 cannot start: exit 127";
-    const providers = [{ ...lambda, unavailable: "no adapter" }, { ...fake, trouble }];
+    const providers = [
+      { ...lambda, unavailable: "no adapter" },
+      { ...fake, trouble },
+    ];
     stub.safety = { ...before, providers };
     const { code, out } = await run("doctor");
     stub.safety = before;
@@ -464,7 +477,9 @@ describe("navarch doctor", () => {
     stub.pool = before;
     const name = `pool ${before.name}`;
     expect(told).toContain(`${name}`);
-    expect(told).toMatch(/warn +pool \S+ +3 of 4 nodes serve: spend: 100 dollars .* → navarch pool status/);
+    expect(told).toMatch(
+      /warn +pool \S+ +3 of 4 nodes serve: spend: 100 dollars .* → navarch pool status/,
+    );
     expect(silent).not.toContain(name);
     expect(whole).not.toContain(`${name} `);
   });

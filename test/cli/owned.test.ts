@@ -103,7 +103,10 @@ test("navarch provider check reaches each host, compares its key, and logs in no
       host("ccc", "127.0.0.1", second.port, `, host_key: "${other}"`) +
       "  - { name: off, address: 127.0.0.1, port: 1 }\n";
     const inventory = file("reach.yaml", `hosts:\n${text}`);
-    const config = file("reach-config.yaml", `${SERVER}${dc(`inventory: ${inventory}`)}pools: []\n`);
+    const config = file(
+      "reach-config.yaml",
+      `${SERVER}${dc(`inventory: ${inventory}`)}pools: []\n`,
+    );
     const args = ["provider", "check", "dc", "--config", config, "-o", "json"];
     const { code, out } = await navarch(args);
     const found = json(out) as unknown as { check: string; outcome: string; message: string }[];

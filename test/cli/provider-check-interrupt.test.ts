@@ -30,7 +30,10 @@ function open(from: string, to: string) {
   writeFileSync(program, EXAMPLE.replace(from, to));
   chmodSync(program, 0o755);
   const provider = `{ type: command, class: name, command: "${program} ${cloud}" }`;
-  writeFileSync(config, `server: { address: "127.0.0.1:1" }\nproviders: { mine: ${provider} }\npools: []\n`);
+  writeFileSync(
+    config,
+    `server: { address: "127.0.0.1:1" }\nproviders: { mine: ${provider} }\npools: []\n`,
+  );
   const states = (): string[] =>
     existsSync(cloud)
       ? readdirSync(cloud).map((file) => {
@@ -50,7 +53,11 @@ const BLIND = [
 ] as const;
 
 describe("navarch provider check --buy, interrupted", () => {
-  for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const) {
     test(`names the machine at once, and ends it on ${signal}`, async () => {
       const { words, states } = open(...BLIND);
       const { child, said, until } = startReading([...words, ...BUY], {});
@@ -70,9 +77,15 @@ describe("navarch provider check --buy, interrupted", () => {
     const { words, states } = open("  reply({ instance });", `  ${wait}\n  reply({ instance });`);
     const path = words[4] ?? "";
     const program = path.replace(/yaml$/, "mjs");
-    writeFileSync(program, readFileSync(program, "utf8").replace("import { ", "import { existsSync, "));
+    writeFileSync(
+      program,
+      readFileSync(program, "utf8").replace("import { ", "import { existsSync, "),
+    );
     const { child, said, until } = startReading([...words, ...BUY], {});
-    await until(() => said.err.includes("Buying one h100-8x as navarch-check-"), "never said its name");
+    await until(
+      () => said.err.includes("Buying one h100-8x as navarch-check-"),
+      "never said its name",
+    );
     await until(() => states().length === 1, "never bought");
     child.kill("SIGINT");
     await until(() => said.err.includes("SIGINT: terminating"), "never said what it does");
@@ -94,14 +107,19 @@ describe("navarch provider check --buy, interrupted", () => {
   });
 
   test("a second signal exits at once and names what stays billed", async () => {
-    const { words, states } = open("  reply({ accepted: true });", '  fail("rate_limit", "later");');
+    const { words, states } = open(
+      "  reply({ accepted: true });",
+      '  fail("rate_limit", "later");',
+    );
     const { child, said, until } = startReading([...words, ...BUY], {});
     await until(() => said.err.includes("Bought navarch-check-"), "never said what it bought");
     child.kill("SIGINT");
     await until(() => said.err.includes("SIGINT: terminating"), "never said what it does");
     child.kill("SIGINT");
     expect(await child.exited).toBe(130);
-    expect(said.err).toMatch(/left running and billed: navarch-check-\w+\. Run navarch provider check mine --end-left/);
+    expect(said.err).toMatch(
+      /left running and billed: navarch-check-\w+\. Run navarch provider check mine --end-left/,
+    );
     expect(states()).toHaveLength(1);
   });
 

@@ -17,7 +17,10 @@ let count = 0;
 function configOf(command: string, more = "class: name"): string {
   const path = join(folder, `${(count += 1)}.yaml`);
   const provider = `{ type: command, ${more}, command: ${JSON.stringify(command)} }`;
-  writeFileSync(path, `server: { address: "127.0.0.1:1" }\nproviders: { mine: ${provider} }\npools: []\n`);
+  writeFileSync(
+    path,
+    `server: { address: "127.0.0.1:1" }\nproviders: { mine: ${provider} }\npools: []\n`,
+  );
   return path;
 }
 
@@ -72,7 +75,10 @@ describe("navarch provider check", () => {
   test("notices a second instance for a repeated request, and ends both", async () => {
     const { config, cloud } = broken("    id: name,\n", "    id: `${name}-${process.pid}`,\n");
     const source = readFileSync(config, "utf8").match(/"(\S+\.mjs) /)?.[1] ?? "";
-    const text = readFileSync(source, "utf8").replaceAll("fileOf(name), JSON", "fileOf(instance.id), JSON");
+    const text = readFileSync(source, "utf8").replaceAll(
+      "fileOf(name), JSON",
+      "fileOf(instance.id), JSON",
+    );
     writeFileSync(source, text);
     const { code, rows } = await check(config, ...BUY);
     expect(code).toBe(1);

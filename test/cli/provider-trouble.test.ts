@@ -48,7 +48,9 @@ beforeAll(() => {
   const providers = names.map(
     (name) => `  ${name}: { type: command, command: ${join(folder, name)}, timeout: 1s }`,
   );
-  const pools = [...names, "sound"].map((name) => `  - { name: ${name}, provider: ${name}, ${sized}`);
+  const pools = [...names, "sound"].map(
+    (name) => `  - { name: ${name}, provider: ${name}, ${sized}`,
+  );
   const lines = ['server: { address: "127.0.0.1:0" }', "providers:", ...providers];
   lines.push("  sound: { type: fake, boot_delay: 100ms }", "pools:", ...pools, "");
   writeFileSync(config, lines.join("\n"));
@@ -76,9 +78,16 @@ async function pools(): Promise<Pool[]> {
   const port = join(folder, "port");
   if (!existsSync(port)) return [];
   const address = `127.0.0.1:${readFileSync(port, "utf8").trim()}`;
-  const { code, out } = await navarch(
-    ["pool", "list", "-s", address, "--state", state, "-o", "json"],
-  );
+  const { code, out } = await navarch([
+    "pool",
+    "list",
+    "-s",
+    address,
+    "--state",
+    state,
+    "-o",
+    "json",
+  ]);
   return code === 0 ? (json(out) as Pool[]) : [];
 }
 

@@ -55,8 +55,16 @@ const shape = "cpus: 8, memory_mb: 1000";
 const GPUS = "gpus: { model: h100, count: 8 }";
 const render = (path: string, to: string, more: readonly string[], env = {}) =>
   navarch(
-    ["slurm", "render", "--layout", "hosts", "--slurm-version", "24.11", "--inventory", "live"]
-      .concat(["--base", path, "--out", join(folder, to)], more),
+    [
+      "slurm",
+      "render",
+      "--layout",
+      "hosts",
+      "--slurm-version",
+      "24.11",
+      "--inventory",
+      "live",
+    ].concat(["--base", path, "--out", join(folder, to)], more),
     env,
   );
 

@@ -23,18 +23,18 @@ describe("S22: a credential of munge 0.5.15", () => {
     [
       "AES-256, SHA-512",
       "MUNGE:AwUGAAASev6P69lyGJpD3Io9gNIJ90iJuyz0svWAZ6tz/aXkyMpjn8uRZdJ9Ox6cN65jcza0stnigIHhdy" +
-      "kkpeQdgQao0mjgJdJTYDTbNSxKl9WE+jBEWUKRg66GEagbKVZqQGZzqe3x/Na6CVbvK7nfv8kqTZFDPctC/c4tYF" +
-      "Q4KjJK/A==:",
+        "kkpeQdgQao0mjgJdJTYDTbNSxKl9WE+jBEWUKRg66GEagbKVZqQGZzqe3x/Na6CVbvK7nfv8kqTZFDPctC/c4tYF" +
+        "Q4KjJK/A==:",
     ],
     [
       "no cipher, SHA-1",
       "MUNGE:AwADAACwbH1y7muaQEi+yll2WQjNHTr+/DwBGIz07Q2xBH8AAAFrBDsOAAABLAAAAAAAAAAA//////////" +
-      "8AAAABeA==:",
+        "8AAAABeA==:",
     ],
     [
       "zlib",
       "MUNGE:AwQFAAA1BwWAj36GxMU8uoZS/YLY1YWPsmnihoLB5Ih9aIY92a3ekizDdtCKeNnhTVOsfYBXuYtWaYz++q" +
-      "yXvTArkV3StmHSRL61QQ5SMpsK//HTF60tci6t9cpHXXfihl2Gfl4=:",
+        "yXvTArkV3StmHSRL61QQ5SMpsK//HTF60tci6t9cpHXXfihl2Gfl4=:",
     ],
   ])("%s", (_, text) => {
     const credential = readCredential(`${text}\n`);

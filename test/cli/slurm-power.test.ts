@@ -33,7 +33,10 @@ const env = { NAVARCH_SERVER: `http://127.0.0.1:${server.port}`, NAVARCH_TOKEN: 
 test("S38: one request with the hostlist, the waiting jobs and a key of its own", async () => {
   const file = join(folder, "resume.json");
   writeFileSync(file, JSON.stringify({ jobs: [{ job_id: 7, nodes: "c0" }], all_nodes: "c[0-1]" }));
-  const ended = await navarch(["slurm", "resume", "c[0-1],x9"], { ...env, SLURM_RESUME_FILE: file });
+  const ended = await navarch(["slurm", "resume", "c[0-1],x9"], {
+    ...env,
+    SLURM_RESUME_FILE: file,
+  });
   expect(ended.code).toBe(1);
   expect(ended.err).toContain("1 of the nodes: x9");
   expect(seen).toHaveLength(1);
@@ -94,7 +97,13 @@ test("S38: a control plane that hangs or is away fails within a second, and says
 
 test("S38: a resume file that is gone, odd or huge is no error", () => {
   const file = join(folder, "odd");
-  for (const text of ["", "{", "[]", '{"jobs":3}', '{"jobs":[null,{"job_id":"a b"},{"job_id":9}]}']) {
+  for (const text of [
+    "",
+    "{",
+    "[]",
+    '{"jobs":3}',
+    '{"jobs":[null,{"job_id":"a b"},{"job_id":9}]}',
+  ]) {
     writeFileSync(file, text);
     expect(jobsOf(file)).toEqual(text.endsWith("9}]}") ? ["9"] : []);
   }

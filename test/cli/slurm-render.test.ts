@@ -175,9 +175,7 @@ test("S17: only releases that know a key get it, and an unknown release is refus
     const has = done.read("slurm.conf").includes("SuspendExcStates=");
     expect({ release, has }).toEqual({ release, has: release !== "22.05" });
     const plugin = done.read("cgroup.conf").split("\n")[1] ?? "";
-    expect(plugin).toBe(
-      release < "24.05" ? "CgroupPlugin=cgroup/v1" : "CgroupPlugin=disabled",
-    );
+    expect(plugin).toBe(release < "24.05" ? "CgroupPlugin=cgroup/v1" : "CgroupPlugin=disabled");
   }
   for (const version of ["21.08", "24.12", "26.11", "24", "latest", ""]) {
     const refused = await render({ version });
@@ -188,7 +186,10 @@ test("S17: only releases that know a key get it, and an unknown release is refus
 });
 
 test("S18: on a single host the controller is localhost, said or not, and no other", async () => {
-  for (const [controller, code] of [["localhost", 0], ["ctl", 2]] as const) {
+  for (const [controller, code] of [
+    ["localhost", 0],
+    ["ctl", 2],
+  ] as const) {
     const file = inventory(`controller: ${controller}\naccounting: false\n${POOL}`);
     const done = await render({ file, layout: "single-host" });
     expect({ controller, code: done.code, err: done.err }).toMatchObject({ controller, code });

@@ -113,7 +113,11 @@ const WRITTEN: [line: string, server: string, rest?: string][] = [
   ],
   [`kubernetes.kubeconfig: ${none}: `, AT, clusterAt(`kubeconfig: ${none}`)],
   ["kubernetes.kubeconfig: ", AT, clusterAt(`kubeconfig: ${file}`)],
-  ["kubernetes.enabled: kubernetes.enabled is true, but there is no", AT, clusterAt("enabled: true")],
+  [
+    "kubernetes.enabled: kubernetes.enabled is true, but there is no",
+    AT,
+    clusterAt("enabled: true"),
+  ],
 ];
 
 /** `STATE` stands for the state folder. */

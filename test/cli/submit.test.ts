@@ -56,10 +56,7 @@ describe("navarch sim submit", () => {
       [1, "error: 'address' and 'server' are mutually exclusive"],
     ]);
     const [bogus, help] = await Promise.all([submit("-bogus"), submit("-h")]);
-    expect([bogus.code, lastLine(bogus.err)]).toEqual([
-      2,
-      "flag provided but not defined: -bogus",
-    ]);
+    expect([bogus.code, lastLine(bogus.err)]).toEqual([2, "flag provided but not defined: -bogus"]);
     expect([help.code, help.out.includes("-address URL")]).toEqual([0, true]);
   });
 
@@ -117,7 +114,11 @@ describe("navarch sim submit", () => {
     const server = openServer([
       () => Response.json({ workflows: [{ ...one, ...times }] }),
       () => Response.json(one, { status: 202 }),
-      () => Response.json({ error: { code: "conflict", message: "workflow w1 has ended" } }, { status: 409 }),
+      () =>
+        Response.json(
+          { error: { code: "conflict", message: "workflow w1 has ended" } },
+          { status: 409 },
+        ),
     ]);
     const at = ["--server", server.url, "--token", "nvt.abc"];
     const runs = await sim("runs", ...at);
@@ -125,7 +126,10 @@ describe("navarch sim submit", () => {
     const cancelled = await sim("cancel", "w1", ...at);
     expect([cancelled.code, cancelled.out]).toEqual([0, "Workflow w1: is being cancelled\n"]);
     const over = await sim("cancel", "w1", ...at);
-    expect([over.code !== 0, lastLine(over.err)]).toEqual([true, expect.stringContaining("w1 has ended")]);
+    expect([over.code !== 0, lastLine(over.err)]).toEqual([
+      true,
+      expect.stringContaining("w1 has ended"),
+    ]);
     expect(server.seen.map(({ path }) => path).slice(0, 2)).toEqual([
       "/api/v1/workflows",
       "/api/v1/workflows/w1/cancel",
@@ -141,15 +145,26 @@ describe("navarch sim submit", () => {
       fetch(request) {
         const { pathname } = new URL(request.url);
         const run = { id: "w1", state: "passed", error: null };
-        if (pathname.endsWith("/events")) return Response.json({ events: [], dropped: 0, next: 0, ended: true });
+        if (pathname.endsWith("/events"))
+          return Response.json({ events: [], dropped: 0, next: 0, ended: true });
         if (pathname.endsWith("/w1")) return Response.json(run);
         keys.push(request.headers.get("idempotency-key"));
-        const lost = Response.json({ error: { code: "unavailable", message: "no leader" } }, { status: 503 });
+        const lost = Response.json(
+          { error: { code: "unavailable", message: "no leader" } },
+          { status: 503 },
+        );
         return keys.length === 1 ? lost : Response.json(run, { status: 202 });
       },
     });
     const url = `http://127.0.0.1:${server.port}`;
-    const { code } = await submit("-server", url, "-token", "nvt.abc", "-workflow", `${ONE},${TWO}`);
+    const { code } = await submit(
+      "-server",
+      url,
+      "-token",
+      "nvt.abc",
+      "-workflow",
+      `${ONE},${TWO}`,
+    );
     expect([code, keys.length]).toEqual([0, 3]);
     const [first, again, other] = keys;
     expect(first).toMatch(/^sim-[0-9a-f]{32}$/);
@@ -160,11 +175,14 @@ describe("navarch sim submit", () => {
 
   test("W54: -server sends templates along, follows the output and ends as the run does", async () => {
     write("job.yml", "kind: Job\n");
-    const file = write("job-run.yml", `name: job
+    const file = write(
+      "job-run.yml",
+      `name: job
 tasks:
 - {id: r, type: RegisterObj, params: {template: job.yml}}
 - {id: a, type: Sleep, params: {timeout: 1ms}}
-`);
+`,
+    );
     const run = (state: string, error: string | null) => ({ id: "w1", state, error });
     const page = (events: WorkflowEvent[], ended: boolean) =>
       Response.json({ events, dropped: 0, next: events.at(-1)?.seq ?? 0, ended });

@@ -35,10 +35,9 @@ afterAll(async () => {
 });
 
 const dump = (out: string, more: string[] = [], token = "root") =>
-  navarch(
-    ["support", "dump", "--out", out, "-s", `http://127.0.0.1:${server.port}`, ...more],
-    { NAVARCH_AUTH_TOKEN: token },
-  );
+  navarch(["support", "dump", "--out", out, "-s", `http://127.0.0.1:${server.port}`, ...more], {
+    NAVARCH_AUTH_TOKEN: token,
+  });
 
 describe("navarch support dump", () => {
   test("saves what was decided last, for its owner only and without secrets", async () => {
@@ -49,7 +48,10 @@ describe("navarch support dump", () => {
     const text = readFileSync(saved, "utf8");
     expect(text).not.toContain(TOKEN);
     expect(text).toContain(sick);
-    const kinds = text.trimEnd().split("\n").map((line) => (json(line) as { kind: string }).kind);
+    const kinds = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => (json(line) as { kind: string }).kind);
     expect(kinds[0]).toBe("navarch.activations");
     expect(kinds.at(-1)).toBe("end");
     expect(kinds.filter((kind) => kind === "activation").length).toBeGreaterThan(5);

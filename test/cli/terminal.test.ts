@@ -59,7 +59,9 @@ describe("on a terminal", () => {
       zone: "northamerica-northeast1-a",
       reasons: ["XID 79 on GPU 3 since 10:02, after two resets that did not help"],
     }));
-    const { out } = await atTerminal(/^(get|explain)$/.test(line) ? `${line} ${long}1` : line, { columns: 80 });
+    const { out } = await atTerminal(/^(get|explain)$/.test(line) ? `${line} ${long}1` : line, {
+      columns: 80,
+    });
     stub.nodes = nodes;
     const rows = Bun.stripANSI(out).split("\n");
     expect(rows.filter((row) => Bun.stringWidth(row) > 80)).toEqual([]);

@@ -37,7 +37,10 @@ test("list --watch -o json prints one object a line", async () => {
   const stub = openStub();
   const { child, said, until } = startReading(["watch", "nodes", "-o", "json"], envOf(stub.url));
   await until(() => said.out.split("\n").length > stub.nodes.length, "every node");
-  const ids = said.out.trim().split("\n").map((line) => (json(line) as { node_id: string }).node_id);
+  const ids = said.out
+    .trim()
+    .split("\n")
+    .map((line) => (json(line) as { node_id: string }).node_id);
   expect(ids.sort()).toEqual(stub.nodes.map((node) => node.node_id).sort());
   child.kill("SIGTERM");
   await child.exited;
@@ -84,7 +87,9 @@ test("on a terminal each answer takes the place of the last, in its size of that
   expect(drawn).toHaveLength(3);
   expect(drawn[0]?.[0]).toMatch(/^navarch list -w +00:00:00Z$/);
   expect(drawn[0]?.join("\n")).toContain("gpu-10");
-  expect(Math.max(...(drawn[1] ?? []).map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(60);
+  expect(Math.max(...(drawn[1] ?? []).map((line) => Bun.stringWidth(line)))).toBeLessThanOrEqual(
+    60,
+  );
   expect(drawn[1]?.length).toBeLessThanOrEqual(4);
   expect(drawn[1]?.at(-1)).toMatch(/^… \d+ more lines$/);
   expect(drawn[2]?.[1]).toStartWith("cannot reach ");

@@ -23,7 +23,10 @@ users: [{name: u, user: {token: abc}}]
 contexts: [{name: here, context: {cluster: c, user: u}}]
 `;
 const KUBECONFIG = write("kubeconfig", config("http://127.0.0.1:1"));
-const quick = write("quick.yml", "name: quick\ntasks: [{id: a, type: Sleep, params: {timeout: 1ms}}]");
+const quick = write(
+  "quick.yml",
+  "name: quick\ntasks: [{id: a, type: Sleep, params: {timeout: 1ms}}]",
+);
 const run = (args: readonly string[], input = "") =>
   navarch(["sim", ...args], { KUBECONFIG }, input);
 const lastLine = (text: string): string => text.trimEnd().split("\n").at(-1) ?? "";
@@ -60,8 +63,22 @@ describe("navarch sim -workflow", () => {
       "'workflow' and 'port' are mutually exclusive",
     ]);
     expect([help.code, help.err]).toEqual([0, ""]);
-    for (const flag of ["workflow", "port", "cleanup", "cleanup.timeout", "kubeconfig", "kubectx",
-      "kube-api-qps", "kube-api-burst", "v", "strict", "dry-run", "report", "seed", "taint"]) {
+    for (const flag of [
+      "workflow",
+      "port",
+      "cleanup",
+      "cleanup.timeout",
+      "kubeconfig",
+      "kubectx",
+      "kube-api-qps",
+      "kube-api-burst",
+      "v",
+      "strict",
+      "dry-run",
+      "report",
+      "seed",
+      "taint",
+    ]) {
       expect(help.out).toContain(`  -${flag}`);
     }
     expect(help.out.split("\n").filter((line) => line.length > 80)).toEqual([]);
@@ -90,12 +107,18 @@ describe("navarch sim -workflow", () => {
       [1, 'error: unbalanced braces in "w/{a,b"\n'],
       [1, "error: /nosuch/a.yml: no such file or folder\n"],
       [1, "error: empty filepaths\n"],
-      [1, `error: ${join(folder, "bad.yml")}: unsupported task type "Slep": did you mean "Sleep"?\n`],
+      [
+        1,
+        `error: ${join(folder, "bad.yml")}: unsupported task type "Slep": did you mean "Sleep"?\n`,
+      ],
     ]);
   });
 
   test("W6: an id of several lines leaves the error in one", async () => {
-    const odd = write("odd.yml", 'name: "a\\nb"\ntasks: [{id: "c\\n\\rd", type: Sleep, params: {timeout: 5}}]');
+    const odd = write(
+      "odd.yml",
+      'name: "a\\nb"\ntasks: [{id: "c\\n\\rd", type: Sleep, params: {timeout: 5}}]',
+    );
     const { code, err } = await run(["-workflow", odd]);
     expect([code, err.split("\n").length]).toEqual([1, 2]);
     expect(err).toStartWith(`error: ${odd}: Sleep/c; d: failed to parse parameters`);
@@ -128,7 +151,9 @@ describe("navarch sim -workflow", () => {
   test("W2: words after the flags are named, since a shell may have expanded the braces", async () => {
     const { code, err } = await run(["-workflow", quick, "other.yml", "-cleanup"]);
     expect(code).toBe(0);
-    expect(err).toStartWith('warning: flags end at "other.yml"; it and what follows it are not read');
+    expect(err).toStartWith(
+      'warning: flags end at "other.yml"; it and what follows it are not read',
+    );
   });
 
   test("W33: Pause reads one line of standard input, and goes on once it is closed", async () => {
@@ -192,7 +217,9 @@ describe("W5: credentials of navarch sim", () => {
       navarch([...args, "-kubeconfig", other], { ...pods }),
     ]);
     expect([merged.code, explicit.code]).toEqual([0, 0]);
-    expect(lastLine(only.err)).toBe(`error: ${other}: no kubecontext "here"; did you mean "there"?`);
+    expect(lastLine(only.err)).toBe(
+      `error: ${other}: no kubecontext "here"; did you mean "there"?`,
+    );
   });
 
   test("without any the message says what to pass", async () => {

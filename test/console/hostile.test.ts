@@ -115,7 +115,8 @@ async function readPage(path: string, { text, headers }: Answer): Promise<Found>
       const src = element.getAttribute("src");
       if (src !== null && !src.startsWith("/asset/")) odd.push(`src=${src}`);
       const href = element.getAttribute("href")?.replaceAll("&amp;", "&");
-      if (href !== undefined && !/^(?:\/(?!\/)|#)/.test(href)) odd.push(`href=${href.slice(0, 60)}`);
+      if (href !== undefined && !/^(?:\/(?!\/)|#)/.test(href))
+        odd.push(`href=${href.slice(0, 60)}`);
       if (tagName === "a" && href?.startsWith("/") === true) found.links.push(href);
       if (tagName === "form") {
         const action = element.getAttribute("action")?.replaceAll("&amp;", "&") ?? path;
@@ -185,17 +186,21 @@ test.each([
   ["operator", INSIDE],
   ["admin", OUTSIDE],
   ["admin", INSIDE],
-])("C24, C31: pages of a %s at %s: hostile text is text, and no link is refused", async (role, at) => {
-  const { pages, refused, posts } = await walk(await browserOf(role), at);
-  expect(refused).toEqual([]);
-  expect(pages.size).toBeGreaterThan(10);
-  if (role === "viewer") expect(new Set(posts)).toEqual(new Set(["/logout"]));
-  if (role !== "viewer") expect(posts.length).toBeGreaterThan(20);
-  if (at === OUTSIDE) {
-    const inside = [...pages.keys()].filter((path) => /^\/(?:deployment|audit)/.test(path));
-    expect(inside).toEqual([]);
-  }
-}, 120_000);
+])(
+  "C24, C31: pages of a %s at %s: hostile text is text, and no link is refused",
+  async (role, at) => {
+    const { pages, refused, posts } = await walk(await browserOf(role), at);
+    expect(refused).toEqual([]);
+    expect(pages.size).toBeGreaterThan(10);
+    if (role === "viewer") expect(new Set(posts)).toEqual(new Set(["/logout"]));
+    if (role !== "viewer") expect(posts.length).toBeGreaterThan(20);
+    if (at === OUTSIDE) {
+      const inside = [...pages.keys()].filter((path) => /^\/(?:deployment|audit)/.test(path));
+      expect(inside).toEqual([]);
+    }
+  },
+  120_000,
+);
 
 const PARAMS: Readonly<Record<string, () => string>> = {
   id: () => nodes[0] ?? "",

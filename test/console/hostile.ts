@@ -55,7 +55,9 @@ export async function reportHostile(a: WorldApp, world: World, node: string): Pr
     if (/^(?:node_id|boot_id|stream)$|at$/.test(path)) continue;
     for (const text of CHOICES) {
       const tried = structuredClone(report);
-      leavesOf(tried).find((one) => one.path === path)?.put(text);
+      leavesOf(tried)
+        .find((one) => one.path === path)
+        ?.put(text);
       if (!(await send(tried))) continue;
       report = tried;
       taken.push(path);
@@ -95,9 +97,7 @@ function pod(name: string, change: Partial<Pod> = {}): Pod {
     labels: { [EVIL]: LONG },
     containers: [container("c1"), container(EVIL)],
     initContainers: [container("i1")],
-    conditions: [
-      { type: EVIL, status: EVIL, lastTransitionTime: AT, reason: LONG, message: LONG },
-    ],
+    conditions: [{ type: EVIL, status: EVIL, lastTransitionTime: AT, reason: LONG, message: LONG }],
     owner: { kind: EVIL, name: LONG },
     isMirror: false,
     resources: { requests: { [EVIL]: 1 }, limits: {} },

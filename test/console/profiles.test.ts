@@ -143,7 +143,9 @@ test("C66: a higher load of one resource never gives more", () => {
       const before = profileOf(ask, load).resources;
       const after = profileOf(ask, { ...load, [what]: 1 }).resources;
       for (const one of ["cpu", "memory"] as const) {
-        expect(parseQuantity(after[one]) ?? 0n).toBeLessThanOrEqual(parseQuantity(before[one]) ?? 0n);
+        expect(parseQuantity(after[one]) ?? 0n).toBeLessThanOrEqual(
+          parseQuantity(before[one]) ?? 0n,
+        );
       }
       expect(after.gpu).toBeLessThanOrEqual(before.gpu);
     }),
@@ -188,7 +190,9 @@ const node = (name: string, has: (string | null)[], cpu: bigint, memory: bigint,
   ...{ name, labels: {}, allocatable: has },
   uses: () => [[cpu, memory, gpu].map((requests) => ({ requests, limits: 0n }))],
 });
-const resources = (...nodes: NodeResources["nodes"] extends () => Iterable<infer T> ? T[] : never) => ({
+const resources = (
+  ...nodes: NodeResources["nodes"] extends () => Iterable<infer T> ? T[] : never
+) => ({
   ...{ resources: ["cpu", "memory", "nvidia.com/gpu"], labels: [], stale: null },
   nodes: () => nodes,
 });

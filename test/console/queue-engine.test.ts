@@ -106,7 +106,11 @@ test("C52: priorities run 50, 30, 20 and 10 at once", () => {
 });
 
 test("C52: starts a second are 100, 50, 25 and 10", () => {
-  for (const [priority, perSecond] of [["medium", 50], ["low", 25], ["batch", 10]] as const) {
+  for (const [priority, perSecond] of [
+    ["medium", 50],
+    ["low", 25],
+    ["batch", 10],
+  ] as const) {
     const queue = open({ reserved: 0 });
     fill(queue, 400, { class: "batch", priority });
     let begun = 0;
@@ -195,7 +199,10 @@ test("C54: five failures in a row open the type's breaker; after 60 s one probe 
   fill(queue, 1, { type: "good" });
   const types = ["bad"];
   const take = (max: number, now: number): Task[] => {
-    const got = queue.lease({ worker: "w", pool: null, max, types }, { lease: `l${++leases}`, now });
+    const got = queue.lease(
+      { worker: "w", pool: null, max, types },
+      { lease: `l${++leases}`, now },
+    );
     return got.kind === "tasks" ? got.tasks : [];
   };
   for (const task of take(5, NOW)) fail(queue, task, NOW);

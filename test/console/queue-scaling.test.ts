@@ -10,7 +10,10 @@ const rest = { min: 0, max: 100, spare: 100 };
 
 function sized(desired: number, jobs: number | null, own: number | null, isSilent = false) {
   const more = { queueDepth: jobs, gpuDepth: jobs, waiting: isSilent ? 0 : jobs };
-  const got = recommend(perNode, snap(desired, { ...rest, ...more, tasks: own === null ? null : tasks(own) }));
+  const got = recommend(
+    perNode,
+    snap(desired, { ...rest, ...more, tasks: own === null ? null : tasks(own) }),
+  );
   return got.kind === "size" ? got.nodes : got.cause;
 }
 

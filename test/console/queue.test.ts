@@ -29,7 +29,13 @@ type More = { backlog?: number; clock?: Clock };
 async function openQueue(table: TaskTable, more: More = {}): Promise<LedQueue> {
   let ids = 0;
   const queue = await LedQueue.open({
-    ...{ table, clock: more.clock ?? CLOCK, log: () => undefined, leads: () => true, capacity: () => 1 },
+    ...{
+      table,
+      clock: more.clock ?? CLOCK,
+      log: () => undefined,
+      leads: () => true,
+      capacity: () => 1,
+    },
     newId: () => `id-${++ids}`,
     settings: () => ({ reserved: 0.2, backlog: more.backlog ?? 100, leaseMs: 60_000 }),
   });
@@ -201,9 +207,7 @@ test("C53: a write that failed, or seemed to, is read again before the next answ
   mode = "ok";
   expect(await submit("a")).toMatchObject({ kind: "task", isNew: true });
   expect(await submit("b")).toMatchObject({ kind: "task", isNew: false });
-  expect(queue.figures()?.depth).toEqual([
-    { class: "batch", priority: "low", pool: "", tasks: 2 },
-  ]);
+  expect(queue.figures()?.depth).toEqual([{ class: "batch", priority: "low", pool: "", tasks: 2 }]);
 });
 
 test("C53: finished tasks are kept for 7 days", async () => {
@@ -244,7 +248,9 @@ test("C58: /metrics has the queue's and the writer's gauges under the guide's na
     ...["ml_processing_backlog_seconds", "db_connection_utilization", "db_connection_wait_time"],
   ];
   for (const name of names) {
-    expect(text.match(new RegExp(`^# HELP ${name} \\S.*\\n# TYPE ${name} gauge$`, "gm"))).toHaveLength(1);
+    expect(
+      text.match(new RegExp(`^# HELP ${name} \\S.*\\n# TYPE ${name} gauge$`, "gm")),
+    ).toHaveLength(1);
   }
   for (const name of names.slice(0, 2)) {
     expect(text).toContain(`\n${name}{class="batch",priority="low",pool="p"} 3\n`);
@@ -262,7 +268,9 @@ test("C64: depths() has the waiting tasks by priority as they were, and as they 
     return queue.submit({ class: "batch", priority, ...rest }, id, "test");
   };
   const depths = () =>
-    queue.depths().map(({ timestamp, depth }) => [Date.parse(timestamp) / 60_000, depth.high, depth.low]);
+    queue
+      .depths()
+      .map(({ timestamp, depth }) => [Date.parse(timestamp) / 60_000, depth.high, depth.low]);
   await submit("00000000-0000-4000-8000-000000000001", "low");
   now = 5 * 60_000;
   await submit("00000000-0000-4000-8000-000000000002", "high");

@@ -78,7 +78,7 @@ export async function passBy(
   ms: number,
   { clock, clouds, process }: { clock: VirtualClock; clouds: Clouds; process: Process },
 ): Promise<void> {
-  for (let left = ms; left > 0; ) {
+  for (let left = ms; left > 0;) {
     const step = clouds.isWaiting() ? Math.min(left, WAITING_STEP_MS) : left;
     await passAwake(clock, step, process.reconciler);
     await clouds.quiet();

@@ -20,13 +20,7 @@ import { rest } from "../world/drive.ts";
 import { openFakeScheduler } from "../world/fake-scheduler.ts";
 import { policyOnce } from "../world/setting.ts";
 import { type Cloud, type Clouds, LAMBDA_PRICE, openClouds, passBy } from "./clouds.ts";
-import {
-  DAY_HOURS,
-  FAULTS,
-  inferenceLoad,
-  trainingJobs,
-  weatherAt,
-} from "./demand.ts";
+import { DAY_HOURS, FAULTS, inferenceLoad, trainingJobs, weatherAt } from "./demand.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;

@@ -111,11 +111,17 @@ describe("navarch manifests agentpool", () => {
   const kindsOf = (text: string) => parseObjects(text).map(({ kind }) => kind);
 
   test("V48: no wildcard, no update but of finalizers, no secret, no deletion of nodes", () => {
-    const role = one(parseObjects(read("velda-rbac.yaml")), "ClusterRole", "velda-apiserver.velda.agentpools");
+    const role = one(
+      parseObjects(read("velda-rbac.yaml")),
+      "ClusterRole",
+      "velda-apiserver.velda.agentpools",
+    );
     const grants = (role.rules ?? []).flatMap(({ resources, verbs }) =>
       resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}`)),
     );
-    const bad = grants.filter((one) => /\*|secrets|^(update|deletecollection|escalate|bind) /.test(one));
+    const bad = grants.filter((one) =>
+      /\*|secrets|^(update|deletecollection|escalate|bind) /.test(one),
+    );
     expect(bad).toEqual([`update ${AGENT_POOL.plural}/finalizers`]);
     expect(grants).not.toContain("delete nodes");
   });

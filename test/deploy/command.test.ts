@@ -41,7 +41,11 @@ test("--namespace moves every object, subject and name of a service", async () =
   expect(new Set(where)).toEqual(new Set([undefined, "gpu-fleet", "kube-node-lease"]));
   expect(one(objects, "Namespace").metadata.name).toBe("gpu-fleet");
   const subjects = objects.flatMap((object) => object.subjects ?? []);
-  expect(subjects.map((subject) => subject.namespace)).toEqual(["gpu-fleet", "gpu-fleet", "gpu-fleet"]);
+  expect(subjects.map((subject) => subject.namespace)).toEqual([
+    "gpu-fleet",
+    "gpu-fleet",
+    "gpu-fleet",
+  ]);
   expect(out).not.toMatch(/\bnavarch\.svc|-n navarch |namespace: navarch\b/);
   // Names stay: the guide's, and those that objects know each other by.
   const back = JSON.stringify(objects).replaceAll("gpu-fleet", "navarch");

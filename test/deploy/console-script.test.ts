@@ -36,7 +36,9 @@ beforeEach(() => record());
 function deploy(...words: string[]) {
   const env = { PATH: `${folder}:${process.env["PATH"] ?? ""}`, HOME: folder };
   const ran = Bun.spawnSync(["./helm-charts/helm-deploy.sh", ...words], { cwd: GUIDE, env });
-  const lines = readFileSync(log, "utf8").split("\n").filter((line) => line !== "");
+  const lines = readFileSync(log, "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
   return { code: ran.exitCode, err: ran.stderr.toString(), lines };
 }
 
@@ -49,9 +51,9 @@ test("A13, C71: production takes its values, its images and the context it is gi
   expect(upgrade).toContain("--history-max 10");
   expect(upgrade).toContain("coordinator.image.repository=r/navarch/control-plane");
   expect(upgrade).toContain("coordinator.image.tag=v1");
-  expect(lines.filter((line) => !/^(helm --kube-context|kubectl --context) c1 /.test(line))).toEqual(
-    [],
-  );
+  expect(
+    lines.filter((line) => !/^(helm --kube-context|kubectl --context) c1 /.test(line)),
+  ).toEqual([]);
   expect(lines.join("\n")).not.toContain("use-context");
   expect(lines.at(-1)).toContain("get deployments,services");
 });
@@ -111,7 +113,9 @@ test("C71: a canary is watched while the rollout pauses, and rolled back where i
   const words = [...PRODUCTION, "--canary", "--canary-time=2", "--canary-weight=34"];
   const fine = deploy(...words);
   expect([fine.code, fine.err]).toEqual([0, ""]);
-  const steps = fine.lines.flatMap((line) => /maxSurge":"34%|rollout (?:pause|resume)/.exec(line) ?? []);
+  const steps = fine.lines.flatMap(
+    (line) => /maxSurge":"34%|rollout (?:pause|resume)/.exec(line) ?? [],
+  );
   expect(steps).toEqual(['maxSurge":"34%', "rollout pause", "rollout resume"]);
   record("2 3");
   const bad = deploy(...words);

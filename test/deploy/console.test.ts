@@ -96,7 +96,14 @@ describe("files of the guide's platform", () => {
     const rows = config?.pools.map(({ name, scaling, gpus, labels, taints, market }) => {
       const { minNodes, maxNodes } = scaling;
       const marks = taints.map(({ key, value, effect }) => `${key}=${value}:${effect}`).join(" ");
-      return [name, `${minNodes}–${maxNodes}`, gpus, labels["workload-class"], market, marks].join();
+      return [
+        name,
+        `${minNodes}–${maxNodes}`,
+        gpus,
+        labels["workload-class"],
+        market,
+        marks,
+      ].join();
     });
     expect(rows).toEqual([
       "cpu-optimized,3–10,0,general,on-demand,node-type=cpu-optimized:NoSchedule",
@@ -157,7 +164,10 @@ describe("navarch manifests console", () => {
     const classes = plain.filter(({ kind }) => kind === "PriorityClass") as (KubeObject & Class)[];
     const rows = classes.map(({ metadata, value, globalDefault = false, description }) => {
       // The API server keeps names that begin with `system-` for itself.
-      expect([metadata.name, description]).toEqual([expect.not.stringMatching(/^system-/), expect.any(String)]);
+      expect([metadata.name, description]).toEqual([
+        expect.not.stringMatching(/^system-/),
+        expect.any(String),
+      ]);
       return [value, metadata.name, globalDefault];
     });
     expect(rows.sort(([one], [other]) => Number(other) - Number(one))).toEqual([
@@ -189,7 +199,9 @@ describe("navarch manifests console", () => {
     const bound = (objects: readonly KubeObject[]) =>
       objects
         .filter(({ kind, roleRef }) => {
-          return kind === "ClusterRoleBinding" && roleRef?.name.startsWith("fleet-console.") === true;
+          return (
+            kind === "ClusterRoleBinding" && roleRef?.name.startsWith("fleet-console.") === true
+          );
         })
         .map(({ subjects }) => subjects?.map((one) => `${one.namespace}/${one.name}`).join());
     expect(bound(plain)).toEqual(["kai-ml/fleet-console"]);
@@ -331,7 +343,9 @@ describe("navarch manifests console", () => {
     expect(refusal("coordinator: { replicaCounts: 3 }")).toContain(
       "mine.yaml: coordinator.replicaCounts: unknown value (did you mean replicaCount?)",
     );
-    expect(refusal("global: { namespace: Kai }")).toContain('global.namespace: "Kai" does not match');
+    expect(refusal("global: { namespace: Kai }")).toContain(
+      'global.namespace: "Kai" does not match',
+    );
     expect(refusal("coordinator: { replicaCount: 1.5 }")).toContain("expected integer, found 1.5");
     expect(refusal("- a")).toContain("expected object");
     expect(refusal("{")).toContain("not YAML");
@@ -396,7 +410,10 @@ describe.skipIf(noHelm !== null)("the real helm", () => {
   test("C73: each chart renders alone, as Flux installs it", () => {
     const release = Bun.YAML.parse(read("flux/clusters/production/releases/coordinator.yaml"));
     const { values } = (release as { spec: { values: object } }).spec;
-    const flags = ["--set-json", `replicaCount=3,image=${JSON.stringify(Reflect.get(values, "image"))}`];
+    const flags = [
+      "--set-json",
+      `replicaCount=3,image=${JSON.stringify(Reflect.get(values, "image"))}`,
+    ];
     const alone = runTool([helm, "template", "coordinator", join(CHARTS, "coordinator"), ...flags]);
     const { spec } = one<Workload>(parseObjects(alone), "Deployment");
     expect([spec.replicas, spec.template.spec.containers[0].image]).toEqual([

@@ -75,13 +75,17 @@ describe("names and labels", () => {
 
   test("C80: that select series are labels of that metric, where the page has one", () => {
     const wrong = expressions.flatMap((expr) =>
-      [...expr.matchAll(/\b((?:navarch|coordinator)_\w+)\{([^}]*)\}/g)].flatMap(([, name = "", inside = ""]) => {
-        const known = labels.get(name) ?? new Set();
-        const asked = [...inside.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)].map(
-          ([, label = ""]) => label,
-        );
-        return known.size === 0 ? [] : asked.filter((one) => !known.has(one)).map((l) => name + l);
-      }),
+      [...expr.matchAll(/\b((?:navarch|coordinator)_\w+)\{([^}]*)\}/g)].flatMap(
+        ([, name = "", inside = ""]) => {
+          const known = labels.get(name) ?? new Set();
+          const asked = [...inside.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)].map(
+            ([, label = ""]) => label,
+          );
+          return known.size === 0
+            ? []
+            : asked.filter((one) => !known.has(one)).map((l) => name + l);
+        },
+      ),
     );
     expect(wrong).toEqual([]);
   });

@@ -56,7 +56,11 @@ describe("navarch slurm manifests", () => {
       writeFileSync(join(folder, "more.yml"), "");
       const ran = await navarch(["slurm", "manifests", "--check", folder]);
       expect(ran.code).toBe(1);
-      for (const name of ["storage.yaml: is missing", "secrets.yaml: differs", "more.yml: is not"]) {
+      for (const name of [
+        "storage.yaml: is missing",
+        "secrets.yaml: differs",
+        "more.yml: is not",
+      ]) {
         expect(ran.err).toContain(name);
       }
     });
@@ -152,8 +156,16 @@ describe("navarch slurm refs", () => {
 
   /** One change of the default set each, and what it leaves open. */
   const broken: [string, string, string][] = [
-    ["kind: Secret\nmetadata:\n  name: slurm-db", "kind: Secret\nmetadata:\n  name: db", "Secret slurm-db-credentials"],
-    ["    navarch.dev/keys: root-password,password", "    navarch.dev/keys: password", "key root-password"],
+    [
+      "kind: Secret\nmetadata:\n  name: slurm-db",
+      "kind: Secret\nmetadata:\n  name: db",
+      "Secret slurm-db-credentials",
+    ],
+    [
+      "    navarch.dev/keys: root-password,password",
+      "    navarch.dev/keys: password",
+      "key root-password",
+    ],
     ["claimName: slurm-state-pvc", "claimName: slurm-db-pvc", "ReadWriteOnce and used by"],
     ["claimName: slurm-state-pvc", "claimName: slurm-state", "PersistentVolumeClaim slurm-state "],
     ["SlurmctldHost=slurm-controller", "SlurmctldHost=ctl", "Service ctl (SlurmctldHost"],
@@ -162,8 +174,16 @@ describe("navarch slurm refs", () => {
     ["targetPort: slurmctld", "targetPort: ctld", "port ctld of its pods"],
     ["replicas: 3", "replicas: 2", "pod slurm-compute-2 (NodeAddr of slurm-compute-2)"],
     ["SlurmdPort=6818", "SlurmdPort=6800", "port 6800 of slurm-compute"],
-    ["  selector:\n    app: slurm-controller", "  selector:\n    app: ctl", "any workload by its selector"],
-    ["      - name: state\n        persistentVolumeClaim:\n          claimName: slurm-state-pvc", "      - name: state\n        hostPath: {path: /x}", "hostPath in volume state"],
+    [
+      "  selector:\n    app: slurm-controller",
+      "  selector:\n    app: ctl",
+      "any workload by its selector",
+    ],
+    [
+      "      - name: state\n        persistentVolumeClaim:\n          claimName: slurm-state-pvc",
+      "      - name: state\n        hostPath: {path: /x}",
+      "hostPath in volume state",
+    ],
     ["SlurmUser=slurm", "ControlMachine=ctl", 'placeholder text "ControlMachine"'],
     ["mountPath: /etc/slurm-munge", "mountPath: /path/to/key", 'placeholder text "/path/to"'],
     ["  name: slurm\n  labels", "  name: hpc\n  labels", "Namespace slurm"],
@@ -184,7 +204,9 @@ describe("navarch slurm refs", () => {
 describe("files of the guide", () => {
   test("S1: the setup goes from the local cluster to its verification, by either option", () => {
     const headings = (name: string): string[] =>
-      [...read(`docs/guides/k8s-native-${name}.md`).matchAll(/^## (.+)$/gm)].map(([, heading = ""]) => heading);
+      [...read(`docs/guides/k8s-native-${name}.md`).matchAll(/^## (.+)$/gm)].map(
+        ([, heading = ""]) => heading,
+      );
     const steps = ["Local cluster", "Build the image", "Static deployment", "Slinky"];
     const setup = headings("setup");
     for (const step of [...steps, "Several tenants", "Verify", "Next steps"]) {
@@ -224,7 +246,9 @@ describe("files of the guide", () => {
   });
 
   test("S23: packages are installed at the build, and no key stays in the image", () => {
-    const [docker, install] = ["Dockerfile", "install-slurm.sh"].map((one) => read(`${IMAGE}/${one}`));
+    const [docker, install] = ["Dockerfile", "install-slurm.sh"].map((one) =>
+      read(`${IMAGE}/${one}`),
+    );
     expect(docker).toContain("RUN /usr/local/sbin/install-slurm.sh ${ROLES}");
     expect(docker).not.toMatch(/VOLUME|ADD /);
     expect(install).toContain("rm -f /etc/munge/munge.key");

@@ -38,7 +38,9 @@ function isKeptOff(spec: PodSpec): boolean {
   const { requiredDuringSchedulingIgnoredDuringExecution: required } =
     spec.affinity?.nodeAffinity ?? {};
   const terms = required?.nodeSelectorTerms ?? [];
-  return terms.length > 0 && terms.every(({ matchExpressions = [] }) => matchExpressions.some(isOff));
+  return (
+    terms.length > 0 && terms.every(({ matchExpressions = [] }) => matchExpressions.some(isOff))
+  );
 }
 
 const isOff = ({ key, operator, values }: { key: string; operator: string; values?: string[] }) =>
@@ -49,7 +51,8 @@ const isOff = ({ key, operator, values }: { key: string; operator: string; value
  * change the templates here, the guides' own manifests, among them pools that may be
  * rehearsed on virtual nodes, and what a rehearsal submits on purpose.
  */
-const GUIDES = "guide/(agentpool|kai/helm-charts|navarch/kubernetes|knavigator/(charts|resources))/";
+const GUIDES =
+  "guide/(agentpool|kai/helm-charts|navarch/kubernetes|knavigator/(charts|resources))/";
 const NOT_SHIPPED = new RegExp(`^deploy/(agentpool/example/|helm/|kwok/|overlay/|${GUIDES})`);
 
 const files = listTree().filter(
@@ -84,13 +87,16 @@ test.each([null, databaseDefault(null)])("W58: nor one of the manifests with %p"
 });
 
 describe.skipIf(missing !== null)("helm template", () => {
-  test.each([[], ["ha.enabled=true"]])("W58: no pod of the chart runs on a virtual node: %p", (...sets) => {
-    const chart = join(DEPLOY, "helm/navarch");
-    const flags = sets.flatMap((set) => ["--set", set]);
-    const helm = findBinary("helm") ?? "helm";
-    const text = runTool([helm, "template", "navarch", chart, ...flags]);
-    expect(podSpecsIn(parseDocuments(text)).map(isKeptOff)).toEqual([true, true]);
-  });
+  test.each([[], ["ha.enabled=true"]])(
+    "W58: no pod of the chart runs on a virtual node: %p",
+    (...sets) => {
+      const chart = join(DEPLOY, "helm/navarch");
+      const flags = sets.flatMap((set) => ["--set", set]);
+      const helm = findBinary("helm") ?? "helm";
+      const text = runTool([helm, "template", "navarch", chart, ...flags]);
+      expect(podSpecsIn(parseDocuments(text)).map(isKeptOff)).toEqual([true, true]);
+    },
+  );
 });
 
 describe.skipIf(missing !== null)("helm template of the guide kai", () => {

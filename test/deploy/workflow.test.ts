@@ -115,7 +115,13 @@ test("W51: --cluster-admin prints the binding that the seed describes, and no ro
 
 test("--namespace and --image change every place", async () => {
   const args = ["--part", "rbac", "--part", "job", "--part", "server", "--part", "exporter"];
-  const { out } = await print(...args, "--namespace", "team-a", "--image", "registry:5000/n@sha256:0");
+  const { out } = await print(
+    ...args,
+    "--namespace",
+    "team-a",
+    "--image",
+    "registry:5000/n@sha256:0",
+  );
   const all = parseObjects(out);
   const places = all.map(({ metadata }) => metadata.namespace ?? metadata.name.split(".")[1]);
   expect(new Set(places)).toEqual(new Set(["team-a"]));
@@ -168,7 +174,10 @@ test("W49: the ServiceMonitor selects the exporter's Service, each 10 s", async 
 
 test("X20: both spellings of the guide's files say what the command prints", async () => {
   const folder = join(ROOT, "deploy/guide/knavigator/docs/examples/knavigator");
-  for (const [name, part] of [["rbac", "rbac"], ["test-job", "job"]] as const) {
+  for (const [name, part] of [
+    ["rbac", "rbac"],
+    ["test-job", "job"],
+  ] as const) {
     const args = ["--part", part, "--allow", "batch/jobs"];
     const { out } = await print(...args);
     for (const ending of ["yaml", "yml"]) {

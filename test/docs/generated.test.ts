@@ -9,10 +9,14 @@ import { listDefaults } from "./configuration.ts";
 import { subjectsOf } from "./decisions.ts";
 import { PAGES } from "./page.ts";
 
-test.each(Object.keys(PAGES))("%s is current; renew it with: npm run docs", async (path) => {
-  const page = await PAGES[path]?.();
-  expect(readFileSync(join(ROOT, path), "utf8")).toBe(page ?? "");
-}, 60_000);
+test.each(Object.keys(PAGES))(
+  "%s is current; renew it with: npm run docs",
+  async (path) => {
+    const page = await PAGES[path]?.();
+    expect(readFileSync(join(ROOT, path), "utf8")).toBe(page ?? "");
+  },
+  60_000,
+);
 
 test("decisions are found in lists and tables, and what is none is not", () => {
   const page = `# Page
@@ -27,7 +31,11 @@ test("decisions are found in lists and tables, and what is none is not", () => {
 `;
   expect(subjectsOf("x.md", page)).toEqual([
     { title: "Page", link: "x.md", decisions: ["A holds"] },
-    { title: "A part, and more", link: "x.md#a-part-and-more", decisions: ["B is so", "C: is done"] },
+    {
+      title: "A part, and more",
+      link: "x.md#a-part-and-more",
+      decisions: ["B is so", "C: is done"],
+    },
   ]);
 });
 

@@ -60,7 +60,11 @@ function formatShares(): string {
   const labels = [{ key: "a", name: "a" }];
   const view = { resources: ["cpu"], labels, stale: null, nodes: () => [node] };
   return [...formatNodeResources(view)]
-    .map((bytes) => Buffer.from(bytes).toString().replaceAll(/(?<=,)a=/g, "LABEL="))
+    .map((bytes) =>
+      Buffer.from(bytes)
+        .toString()
+        .replaceAll(/(?<=,)a=/g, "LABEL="),
+    )
     .join("");
 }
 
@@ -96,8 +100,7 @@ const WRITTEN: Readonly<Record<string, string[]>> = {
 };
 
 /** Name, buckets if any, labels. */
-const MADE =
-  /this\.(?:counter|histogram)\(\s*"(\w+)"(?:,\s*\[[^\]]*\])?([\s",\w]*)\)/g;
+const MADE = /this\.(?:counter|histogram)\(\s*"(\w+)"(?:,\s*\[[^\]]*\])?([\s",\w]*)\)/g;
 
 /** What stands in the source: the labels of a counter, and the keys given to a series. */
 function declaredLabels(): Record<string, string[]> {

@@ -119,10 +119,16 @@ describe.skipIf(!RUN)("in a clean folder", () => {
 
   const isRun = (path: string) =>
     !ON_MACHINES.includes(path) && blocksAt(path).some(({ notRun }) => notRun === null);
-  const toRun = withBlocks.filter((path) => isRun(path) && !(KUBERNETES.includes(path) && noCluster));
-  test.each(toRun)("every block of %s runs, from the first to the last", async (path) => {
-    const { code, output } = await runPage(repository, path);
-    if (code !== 0) console.error(output);
-    expect(code).toBe(0);
-  }, 300_000);
+  const toRun = withBlocks.filter(
+    (path) => isRun(path) && !(KUBERNETES.includes(path) && noCluster),
+  );
+  test.each(toRun)(
+    "every block of %s runs, from the first to the last",
+    async (path) => {
+      const { code, output } = await runPage(repository, path);
+      if (code !== 0) console.error(output);
+      expect(code).toBe(0);
+    },
+    300_000,
+  );
 });

@@ -30,7 +30,10 @@ const LINES = [
   "version",
 ];
 
-async function run(line: string, form: string): Promise<{ code: number; out: string; err: string }> {
+async function run(
+  line: string,
+  form: string,
+): Promise<{ code: number; out: string; err: string }> {
   const said = { out: "", err: "" };
   let now = Date.UTC(2026, 0);
   const world: World = {
@@ -62,30 +65,34 @@ async function answersOf(line: string): Promise<unknown[]> {
   );
 }
 
-test("runCommandLine() ends whatever the control plane answers", async () => {
-  const known = new Map<string, unknown[]>();
-  for (const line of LINES) known.set(line, await answersOf(line));
-  const document = fc.constantFrom(...LINES).chain((line) => {
-    const [valid] = known.get(line) ?? [];
-    const spoiled = mutations.map((all) => mutate(valid, all));
-    const answer = fc.oneof({ weight: 8, arbitrary: spoiled }, { weight: 1, arbitrary: odd });
-    return fc.tuple(fc.constant(line), answer);
-  });
-  const form = fc.constantFrom("table", "wide", "json", "jsonl", "yaml", "name");
-  const statuses: readonly number[] = Object.values(EXIT);
-  let strange = 0;
-  await fc.assert(
-    fc.asyncProperty(document, form, async ([line, answer], how) => {
-      stub.broken = { status: 200, body: JSON.stringify(answer) ?? "" };
-      const { code, out, err } = await run(line, how);
-      expect(statuses).toContain(code);
-      if (code !== EXIT.done && out === "") expect(err).not.toBe("");
-      if (err.includes("this version cannot read its answer")) strange++;
-      expect(out + err).not.toContain(TOKEN);
-      // What was answered never drives the screen; the colours of a table are ours.
-      expect(out.replace(/\u001b\[\d*m/g, "")).not.toContain("\u001b");
-    }),
-    runs(500),
-  );
-  expect(strange).toBeGreaterThan(0);
-}, PATIENCE_MS);
+test(
+  "runCommandLine() ends whatever the control plane answers",
+  async () => {
+    const known = new Map<string, unknown[]>();
+    for (const line of LINES) known.set(line, await answersOf(line));
+    const document = fc.constantFrom(...LINES).chain((line) => {
+      const [valid] = known.get(line) ?? [];
+      const spoiled = mutations.map((all) => mutate(valid, all));
+      const answer = fc.oneof({ weight: 8, arbitrary: spoiled }, { weight: 1, arbitrary: odd });
+      return fc.tuple(fc.constant(line), answer);
+    });
+    const form = fc.constantFrom("table", "wide", "json", "jsonl", "yaml", "name");
+    const statuses: readonly number[] = Object.values(EXIT);
+    let strange = 0;
+    await fc.assert(
+      fc.asyncProperty(document, form, async ([line, answer], how) => {
+        stub.broken = { status: 200, body: JSON.stringify(answer) ?? "" };
+        const { code, out, err } = await run(line, how);
+        expect(statuses).toContain(code);
+        if (code !== EXIT.done && out === "") expect(err).not.toBe("");
+        if (err.includes("this version cannot read its answer")) strange++;
+        expect(out + err).not.toContain(TOKEN);
+        // What was answered never drives the screen; the colours of a table are ours.
+        expect(out.replace(/\u001b\[\d*m/g, "")).not.toContain("\u001b");
+      }),
+      runs(500),
+    );
+    expect(strange).toBeGreaterThan(0);
+  },
+  PATIENCE_MS,
+);

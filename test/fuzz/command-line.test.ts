@@ -26,7 +26,10 @@ const file = (name: string, content: string | Uint8Array): string => {
 };
 const FILES = [
   file("empty.yaml", ""),
-  file("noise.yaml", Uint8Array.from({ length: 2_000 }, (_, i) => (i * 37) % 256)),
+  file(
+    "noise.yaml",
+    Uint8Array.from({ length: 2_000 }, (_, i) => (i * 37) % 256),
+  ),
   file("config.yaml", "pools: []\n"),
   file("bad.yaml", "pools: {p: {nmae: 1}}\nservr: 1\n"),
   file("policy.yaml", "rules: [{name: a, condition: 'true', result: healthy}]\n"),
@@ -99,7 +102,8 @@ const spelled = ({ name, short, kind }: Flag): fc.Arbitrary<string[]> => {
 };
 /** Mostly a flag that the command has: any other ends the line at once. */
 const flagFor = (command: Command): fc.Arbitrary<string[]> => {
-  const harmless = (list: readonly Flag[]): Flag[] => list.filter((one) => !NOT_GIVEN.has(one.name));
+  const harmless = (list: readonly Flag[]): Flag[] =>
+    list.filter((one) => !NOT_GIVEN.has(one.name));
   return fc
     .oneof(
       { weight: 12, arbitrary: fc.constantFrom(...harmless(flagsOf(command))) },
@@ -121,10 +125,7 @@ const argv = fc.constantFrom(...commands).chain((command) => {
       ),
       fc.array(value, command.words.max > 2 ? { maxLength: 2 } : { maxLength: command.words.max }),
       fc.array(
-        fc.oneof(
-          { weight: 12, arbitrary: flagFor(command) },
-          { weight: 1, arbitrary: odd },
-        ),
+        fc.oneof({ weight: 12, arbitrary: flagFor(command) }, { weight: 1, arbitrary: odd }),
         { maxLength: 4 },
       ),
       fc.boolean(),
@@ -135,36 +136,44 @@ const argv = fc.constantFrom(...commands).chain((command) => {
     });
 });
 
-test("runCommandLine() ends any command line with a documented status and a reason", async () => {
-  const seen = new Map<number, number>();
-  const statuses: readonly number[] = Object.values(EXIT);
-  await fc.assert(
-    fc.asyncProperty(argv, async (words) => {
-      const world = worldOf(words);
-      const start = performance.now();
-      const code = await runCommandLine(commands, world);
-      expect(performance.now() - start).toBeLessThan(10_000);
-      seen.set(code, (seen.get(code) ?? 0) + 1);
-      expect(statuses).toContain(code);
-      const { out, err } = world.said;
-      if (code !== EXIT.done && out === "") expect(err.trim()).not.toBe("");
-      // Behind `--` it is a word like any other.
-      if (!words.includes("--")) expect(out + err).not.toContain(SECRET);
-      if (err !== "") expect(err.endsWith("\n")).toBe(true);
-      expect(err.length).toBeLessThan(40_000);
-    }),
-    runs(900),
-  );
-  for (const code of [EXIT.done, EXIT.usage, EXIT.unreachable]) expect(seen.has(code)).toBe(true);
-}, PATIENCE_MS);
+test(
+  "runCommandLine() ends any command line with a documented status and a reason",
+  async () => {
+    const seen = new Map<number, number>();
+    const statuses: readonly number[] = Object.values(EXIT);
+    await fc.assert(
+      fc.asyncProperty(argv, async (words) => {
+        const world = worldOf(words);
+        const start = performance.now();
+        const code = await runCommandLine(commands, world);
+        expect(performance.now() - start).toBeLessThan(10_000);
+        seen.set(code, (seen.get(code) ?? 0) + 1);
+        expect(statuses).toContain(code);
+        const { out, err } = world.said;
+        if (code !== EXIT.done && out === "") expect(err.trim()).not.toBe("");
+        // Behind `--` it is a word like any other.
+        if (!words.includes("--")) expect(out + err).not.toContain(SECRET);
+        if (err !== "") expect(err.endsWith("\n")).toBe(true);
+        expect(err.length).toBeLessThan(40_000);
+      }),
+      runs(900),
+    );
+    for (const code of [EXIT.done, EXIT.usage, EXIT.unreachable]) expect(seen.has(code)).toBe(true);
+  },
+  PATIENCE_MS,
+);
 
-test("findCommand() answers any words, under any name of the program", () => {
-  const word = fc.oneof(fc.constantFrom(...names.flatMap((name) => name.split(" "))), value);
-  fc.assert(
-    fc.property(fc.string(), fc.array(word, { maxLength: 5 }), (program, words) => {
-      const found = findCommand(commands, program, words);
-      if ("ok" in found) expect(found.exit).toBe(EXIT.usage);
-    }),
-    runs(2_000),
-  );
-}, PATIENCE_MS);
+test(
+  "findCommand() answers any words, under any name of the program",
+  () => {
+    const word = fc.oneof(fc.constantFrom(...names.flatMap((name) => name.split(" "))), value);
+    fc.assert(
+      fc.property(fc.string(), fc.array(word, { maxLength: 5 }), (program, words) => {
+        const found = findCommand(commands, program, words);
+        if ("ok" in found) expect(found.exit).toBe(EXIT.usage);
+      }),
+      runs(2_000),
+    );
+  },
+  PATIENCE_MS,
+);

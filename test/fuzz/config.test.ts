@@ -25,33 +25,38 @@ function textOf(document: unknown): string | null {
   }
 }
 
-test("readConfig() answers the example with anything in any place", () => {
-  let taken = 0;
-  fc.assert(
-    fc.property(mutations, (all) => {
-      const text = textOf(mutate(CANONICAL, all));
-      if (text === null) return;
-      const start = performance.now();
-      const { config, problems } = readConfig([{ name: "c.yaml", text }]);
-      expect(performance.now() - start).toBeLessThan(5_000);
-      const errors = problems.filter((one) => one.severity === "error");
-      expect(config === null).toBe(errors.length > 0);
-      for (const one of problems) {
-        expect(one.line >= 1 && one.col >= 1).toBe(true);
-        expect(one.message.trim()).not.toBe("");
-        expect(one.file).toBe("c.yaml");
-      }
-      // A path of 3,000 characters is the document's own key; the rest is ours.
-      for (const one of errors) expect(formatProblem({ ...one, path: "" }).length).toBeLessThan(8_000);
-      if (config === null) return;
-      taken++;
-      formatConfig(config);
-      for (const pool of config.pools) expect(pool.scaling.maxNodes).toBeGreaterThanOrEqual(1);
-    }),
-    runs(250),
-  );
-  expect(taken).toBeGreaterThan(5);
-}, PATIENCE_MS);
+test(
+  "readConfig() answers the example with anything in any place",
+  () => {
+    let taken = 0;
+    fc.assert(
+      fc.property(mutations, (all) => {
+        const text = textOf(mutate(CANONICAL, all));
+        if (text === null) return;
+        const start = performance.now();
+        const { config, problems } = readConfig([{ name: "c.yaml", text }]);
+        expect(performance.now() - start).toBeLessThan(5_000);
+        const errors = problems.filter((one) => one.severity === "error");
+        expect(config === null).toBe(errors.length > 0);
+        for (const one of problems) {
+          expect(one.line >= 1 && one.col >= 1).toBe(true);
+          expect(one.message.trim()).not.toBe("");
+          expect(one.file).toBe("c.yaml");
+        }
+        // A path of 3,000 characters is the document's own key; the rest is ours.
+        for (const one of errors)
+          expect(formatProblem({ ...one, path: "" }).length).toBeLessThan(8_000);
+        if (config === null) return;
+        taken++;
+        formatConfig(config);
+        for (const pool of config.pools) expect(pool.scaling.maxNodes).toBeGreaterThanOrEqual(1);
+      }),
+      runs(250),
+    );
+    expect(taken).toBeGreaterThan(5);
+  },
+  PATIENCE_MS,
+);
 
 test.each(["x", "9", "1h", "-", "a: ", "https://x/", "1 ", "[::"])(
   "readConfig() names a long value of %s by its beginning, whatever its key",
@@ -66,14 +71,18 @@ test.each(["x", "9", "1h", "-", "a: ", "https://x/", "1 ", "[::"])(
   PATIENCE_MS,
 );
 
-test("readConfig() answers two layers that disagree about the type of everything", () => {
-  fc.assert(
-    fc.property(mutations, mutations, (one, other) => {
-      const texts = [textOf(mutate(CANONICAL, one)), textOf(mutate(CANONICAL, other))];
-      const files = texts.map((text, i) => ({ name: `${i}.yaml`, text: text ?? "" }));
-      const { config, problems } = readConfig(files);
-      expect(config === null).toBe(problems.some((problem) => problem.severity === "error"));
-    }),
-    runs(80),
-  );
-}, PATIENCE_MS);
+test(
+  "readConfig() answers two layers that disagree about the type of everything",
+  () => {
+    fc.assert(
+      fc.property(mutations, mutations, (one, other) => {
+        const texts = [textOf(mutate(CANONICAL, one)), textOf(mutate(CANONICAL, other))];
+        const files = texts.map((text, i) => ({ name: `${i}.yaml`, text: text ?? "" }));
+        const { config, problems } = readConfig(files);
+        expect(config === null).toBe(problems.some((problem) => problem.severity === "error"));
+      }),
+      runs(80),
+    );
+  },
+  PATIENCE_MS,
+);

@@ -78,18 +78,13 @@ const message = fc.oneof(
       fc.array(fc.tuple(fc.nat(200), fc.nat(30), fc.constantFrom("", ...WORDS)), { maxLength: 4 }),
     )
     .map(([line, spoils]) =>
-      spoils.reduce(
-        (text, [at, cut, put]) => text.slice(0, at) + put + text.slice(at + cut),
-        line,
-      ),
+      spoils.reduce((text, [at, cut, put]) => text.slice(0, at) + put + text.slice(at + cut), line),
     ),
   // Numbers of any length in the places of numbers.
-  fc
-    .tuple(fc.constantFrom(...LINES), numeral, fc.nat(8))
-    .map(([line, number, skip]) => {
-      let left = skip;
-      return line.replace(/\d+/g, (was) => (left-- === 0 ? number : was));
-    }),
+  fc.tuple(fc.constantFrom(...LINES), numeral, fc.nat(8)).map(([line, number, skip]) => {
+    let left = skip;
+    return line.replace(/\d+/g, (was) => (left-- === 0 ? number : was));
+  }),
   fc.array(fc.constantFrom(...WORDS), { maxLength: 30 }).map((words) => words.join("")),
   fc.string({ unit: "binary", maxLength: 200 }),
 );
@@ -113,125 +108,144 @@ function judge(text: string, usec: number, memory: KernelMemory): KernelMemory {
   return kept;
 }
 
-test("parseFacts() and findingOf() make of any message findings that the contract takes", () => {
-  const usec = fc.nat(Number.MAX_SAFE_INTEGER);
-  fc.assert(
-    fc.property(fc.array(fc.tuple(message, usec), { maxLength: 6 }), (all) => {
-      all.reduce((memory, [text, at]) => judge(text, at, memory), EMPTY_MEMORY);
-    }),
-    runs(2_500),
-  );
-}, PATIENCE_MS);
+test(
+  "parseFacts() and findingOf() make of any message findings that the contract takes",
+  () => {
+    const usec = fc.nat(Number.MAX_SAFE_INTEGER);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(message, usec), { maxLength: 6 }), (all) => {
+        all.reduce((memory, [text, at]) => judge(text, at, memory), EMPTY_MEMORY);
+      }),
+      runs(2_500),
+    );
+  },
+  PATIENCE_MS,
+);
 
-test("parseRecord() answers any text, and reads back what a kernel would print", () => {
-  const field = fc.oneof(fc.nat(), fc.constantFrom("", "-1", "9999999999999999", "99999999999999999", "x", "-", "c"));
-  const header = fc.array(field, { maxLength: 6 }).map((fields) => fields.join(","));
-  fc.assert(
-    fc.property(fc.oneof(header, fc.string()), message, (head, body) => {
-      const parsed = parseRecord(`${head};${body}`);
-      if (!parsed.ok) return expect(parsed.head.length).toBeLessThanOrEqual(200);
-      const { level, facility, seq, usec } = parsed.record;
-      expect(level >= 0 && level < 8 && facility >= 0).toBe(true);
-      expect(Number.isSafeInteger(seq) && Number.isSafeInteger(usec)).toBe(true);
-    }),
-    runs(2_000),
-  );
-  fc.assert(
-    fc.property(fc.string({ unit: "grapheme" }), fc.nat(), (text, seq) => {
-      fc.pre(text.isWellFormed());
-      const bytes = [...Buffer.from(text, "utf8")];
-      const escaped = bytes.map((byte) =>
-        byte < 0x20 || byte >= 0x7f || byte === 0x5c
-          ? `\\x${byte.toString(16).padStart(2, "0")}`
-          : String.fromCharCode(byte),
-      );
-      const parsed = parseRecord(`4,${seq},17,-;${escaped.join("")}\n SUBSYSTEM=pci`);
-      expect(parsed.ok ? parsed.record.message : null).toBe(text);
-      expect(unescapeKmsg(escaped.join(""))).toBe(text);
-    }),
-    runs(500),
-  );
-}, PATIENCE_MS);
+test(
+  "parseRecord() answers any text, and reads back what a kernel would print",
+  () => {
+    const field = fc.oneof(
+      fc.nat(),
+      fc.constantFrom("", "-1", "9999999999999999", "99999999999999999", "x", "-", "c"),
+    );
+    const header = fc.array(field, { maxLength: 6 }).map((fields) => fields.join(","));
+    fc.assert(
+      fc.property(fc.oneof(header, fc.string()), message, (head, body) => {
+        const parsed = parseRecord(`${head};${body}`);
+        if (!parsed.ok) return expect(parsed.head.length).toBeLessThanOrEqual(200);
+        const { level, facility, seq, usec } = parsed.record;
+        expect(level >= 0 && level < 8 && facility >= 0).toBe(true);
+        expect(Number.isSafeInteger(seq) && Number.isSafeInteger(usec)).toBe(true);
+      }),
+      runs(2_000),
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.nat(), (text, seq) => {
+        fc.pre(text.isWellFormed());
+        const bytes = [...Buffer.from(text, "utf8")];
+        const escaped = bytes.map((byte) =>
+          byte < 0x20 || byte >= 0x7f || byte === 0x5c
+            ? `\\x${byte.toString(16).padStart(2, "0")}`
+            : String.fromCharCode(byte),
+        );
+        const parsed = parseRecord(`4,${seq},17,-;${escaped.join("")}\n SUBSYSTEM=pci`);
+        expect(parsed.ok ? parsed.record.message : null).toBe(text);
+        expect(unescapeKmsg(escaped.join(""))).toBe(text);
+      }),
+      runs(500),
+    );
+  },
+  PATIENCE_MS,
+);
 
 function tookMs(text: string): number {
   return withCpuMs(() => parseFacts(unescapeKmsg(text))).cpuMs;
 }
 
-test("parseFacts() answers 64 KiB of anything within a tenth of a second", () => {
-  const size = 64 * 1024;
-  const parts = [
-    ...LINES,
-    ...LINES.map((line) => line.slice(0, line.length / 2)),
-    "NVRM: Xid (PCI:0000:3b:00): 145, ",
-    "NVRM: Xid (PCI:0000:3b:00): 145, x Fatal XC0 i0 Link 1 (",
-    "NVRM: The NVIDIA GPU 0000:3b:00.0 ",
-    "NVRM: Attempting to remove device ",
-    "NVRM: knvlinkRxDetectRxDetect",
-    "NVRM: GPU 0000:3b:00.0: GPU serial number is ",
-    "nvidia-nvswitch0: SXid (",
-    "0x00000000 ",
-    "pid=",
-    ", name=",
-    " ",
-    "\\xff",
-  ];
-  const heads = ["", "NVRM: ", "NVRM: Xid (PCI:0000:3b:00): 145, pid=1, name=", "NVRM: knvlink"];
-  const slow: string[] = [];
-  for (const head of heads) {
-    for (const part of parts) {
-      const text = head + part.repeat(Math.ceil(size / part.length)).slice(0, size);
-      // The best of two: what the machine did besides is not ours.
-      const took = Math.min(...[1, 2].map(() => tookMs(text)));
-      if (took > 100) slow.push(`${Math.round(took)} ms: ${head}${part}`);
+test(
+  "parseFacts() answers 64 KiB of anything within a tenth of a second",
+  () => {
+    const size = 64 * 1024;
+    const parts = [
+      ...LINES,
+      ...LINES.map((line) => line.slice(0, line.length / 2)),
+      "NVRM: Xid (PCI:0000:3b:00): 145, ",
+      "NVRM: Xid (PCI:0000:3b:00): 145, x Fatal XC0 i0 Link 1 (",
+      "NVRM: The NVIDIA GPU 0000:3b:00.0 ",
+      "NVRM: Attempting to remove device ",
+      "NVRM: knvlinkRxDetectRxDetect",
+      "NVRM: GPU 0000:3b:00.0: GPU serial number is ",
+      "nvidia-nvswitch0: SXid (",
+      "0x00000000 ",
+      "pid=",
+      ", name=",
+      " ",
+      "\\xff",
+    ];
+    const heads = ["", "NVRM: ", "NVRM: Xid (PCI:0000:3b:00): 145, pid=1, name=", "NVRM: knvlink"];
+    const slow: string[] = [];
+    for (const head of heads) {
+      for (const part of parts) {
+        const text = head + part.repeat(Math.ceil(size / part.length)).slice(0, size);
+        // The best of two: what the machine did besides is not ours.
+        const took = Math.min(...[1, 2].map(() => tookMs(text)));
+        if (took > 100) slow.push(`${Math.round(took)} ms: ${head}${part}`);
+      }
     }
-  }
-  expect(slow).toEqual([]);
-}, PATIENCE_MS);
+    expect(slow).toEqual([]);
+  },
+  PATIENCE_MS,
+);
 
-test("openKernelLog() reads any file to its end, and the good record behind it", () => {
-  const folder = mkdtempSync(join(tmpdir(), "navarch-fuzz-kernel-"));
-  const path = join(folder, "kmsg");
-  const clock = { wallMs: () => BOOT_WALL_MS, monoMs: () => 0 };
-  const record = fc.oneof(
-    fc
-      .tuple(fc.nat(191), fc.nat(1_000_000), message)
-      .map(([priority, seq, text]) => Buffer.from(`${priority},${seq},5,-;${text}\n`)),
-    fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
-    message.map((text) => Buffer.from(`${text}\n`)),
-    fc.constantFrom(15, 16, 17, 64, 80).map((kib) => Buffer.alloc(kib * 1024, "NVRM: Xid ")),
-    fc.constant(Buffer.concat([Buffer.from("4,1,1,-;NVRM: \xff\xfe\n", "latin1")])),
-  );
-  const last = Buffer.from(`\n4,2000000,9,-;${LINES[0]}\n`);
-  try {
-    fc.assert(
-      fc.property(fc.array(record, { maxLength: 12 }), (records) => {
-        writeFileSync(path, Buffer.concat([...records, last]));
-        const log = openKernelLog({
-          path,
-          bootId: "boot-1",
-          bootWallMs: BOOT_WALL_MS,
-          clock: clock as never,
-          gpus: () => GPUS,
-          cursor: null,
-        });
-        const findings: Finding[] = [];
-        for (let round = 0; ; round++) {
-          expect(round).toBeLessThan(100);
-          const { out, more } = log.read(500);
-          for (const one of out) {
-            if (one.kind === "finding") findings.push(one.finding);
-            if (one.kind === "gap") expect(one.count).toBeGreaterThan(0);
-            expect(one.kind).not.toBe("deaf");
-          }
-          if (!more) break;
-        }
-        log.close();
-        for (const finding of findings) v.parse(Finding, JSON.parse(JSON.stringify(finding)));
-        expect(findings.at(-1)?.code).toBe(79);
-      }),
-      runs(250),
+test(
+  "openKernelLog() reads any file to its end, and the good record behind it",
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "navarch-fuzz-kernel-"));
+    const path = join(folder, "kmsg");
+    const clock = { wallMs: () => BOOT_WALL_MS, monoMs: () => 0 };
+    const record = fc.oneof(
+      fc
+        .tuple(fc.nat(191), fc.nat(1_000_000), message)
+        .map(([priority, seq, text]) => Buffer.from(`${priority},${seq},5,-;${text}\n`)),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+      message.map((text) => Buffer.from(`${text}\n`)),
+      fc.constantFrom(15, 16, 17, 64, 80).map((kib) => Buffer.alloc(kib * 1024, "NVRM: Xid ")),
+      fc.constant(Buffer.concat([Buffer.from("4,1,1,-;NVRM: \xff\xfe\n", "latin1")])),
     );
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}, PATIENCE_MS);
+    const last = Buffer.from(`\n4,2000000,9,-;${LINES[0]}\n`);
+    try {
+      fc.assert(
+        fc.property(fc.array(record, { maxLength: 12 }), (records) => {
+          writeFileSync(path, Buffer.concat([...records, last]));
+          const log = openKernelLog({
+            path,
+            bootId: "boot-1",
+            bootWallMs: BOOT_WALL_MS,
+            clock: clock as never,
+            gpus: () => GPUS,
+            cursor: null,
+          });
+          const findings: Finding[] = [];
+          for (let round = 0; ; round++) {
+            expect(round).toBeLessThan(100);
+            const { out, more } = log.read(500);
+            for (const one of out) {
+              if (one.kind === "finding") findings.push(one.finding);
+              if (one.kind === "gap") expect(one.count).toBeGreaterThan(0);
+              expect(one.kind).not.toBe("deaf");
+            }
+            if (!more) break;
+          }
+          log.close();
+          for (const finding of findings) v.parse(Finding, JSON.parse(JSON.stringify(finding)));
+          expect(findings.at(-1)?.code).toBe(79);
+        }),
+        runs(250),
+      );
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  PATIENCE_MS,
+);

@@ -33,12 +33,16 @@ test("mutate() grows what is small by as much as it may", () => {
   expect(Object.keys(mutate({ a: 1 }, [once]) as object)).toHaveLength(300);
 });
 
-test("mutate() makes of any mutations what can be written", () => {
-  const document = fullReport("n1");
-  fc.assert(
-    fc.property(mutations, (all) => {
-      expect(size(mutate(document, all))).toBeLessThan(CHARS_MAX);
-    }),
-    runs(300),
-  );
-}, PATIENCE_MS);
+test(
+  "mutate() makes of any mutations what can be written",
+  () => {
+    const document = fullReport("n1");
+    fc.assert(
+      fc.property(mutations, (all) => {
+        expect(size(mutate(document, all))).toBeLessThan(CHARS_MAX);
+      }),
+      runs(300),
+    );
+  },
+  PATIENCE_MS,
+);

@@ -81,65 +81,79 @@ function ask(text: string): void {
   if (took > 2_500) throw new Error(`${Math.round(took)} ms: ${text.slice(0, 200)}`);
 }
 
-test("compileCondition() and evaluateIn() answer any text", () => {
-  const made = fc.array(fc.constantFrom(...WORDS), { maxLength: 14 }).map((all) => all.join(" "));
-  const known = fc.constantFrom(...[...POLICY.rules, ...builtinPolicy.rules].map((r) => r.condition));
-  const spoiled = fc
-    .tuple(known, fc.nat(200), fc.nat(10), fc.constantFrom("", ...WORDS))
-    .map(([text, at, cut, put]) => text.slice(0, at) + put + text.slice(at + cut));
-  const text = fc.oneof(made, spoiled, fc.string({ unit: "binary", maxLength: 100 }));
-  fc.assert(fc.property(text, ask), runs(4_000));
-}, PATIENCE_MS);
+test(
+  "compileCondition() and evaluateIn() answer any text",
+  () => {
+    const made = fc.array(fc.constantFrom(...WORDS), { maxLength: 14 }).map((all) => all.join(" "));
+    const known = fc.constantFrom(
+      ...[...POLICY.rules, ...builtinPolicy.rules].map((r) => r.condition),
+    );
+    const spoiled = fc
+      .tuple(known, fc.nat(200), fc.nat(10), fc.constantFrom("", ...WORDS))
+      .map(([text, at, cut, put]) => text.slice(0, at) + put + text.slice(at + cut));
+    const text = fc.oneof(made, spoiled, fc.string({ unit: "binary", maxLength: 100 }));
+    fc.assert(fc.property(text, ask), runs(4_000));
+  },
+  PATIENCE_MS,
+);
 
-test("compileCondition() and evaluateIn() are bounded on hostile conditions", () => {
-  const n = LIMIT.conditionBytesMax;
-  const long = (part: string, end = "true"): string =>
-    part.repeat(Math.floor((n - end.length) / part.length)) + end;
-  const list = `[${Array.from({ length: 400 }, (_, i) => i).join(",")}]`;
-  const hostile = [
-    "(".repeat(n),
-    "[".repeat(n),
-    "!".repeat(n - 4).concat("true"),
-    "-".repeat(n - 1).concat("1"),
-    long("true && "),
-    long("true ? true : "),
-    long("event."),
-    long('"a" + ', '"a" == ""'),
-    `"${"\\".repeat(n - 2)}"`,
-    `event.message.matches("${"(a*)*".repeat(200)}$")`,
-    `event.message.matches("(${"a{0,1000}".repeat(50)})$")`,
-    'event.message.matches("(x+x+)+y")',
-    `${list}.all(x, ${list}.all(y, x + y >= 0))`,
-    `${list}.map(x, ${list}.map(y, event.message + event.message)).size() > 0`,
-    `event.message.matches(event.message + "[")`,
-    long("/* x */ "),
-    "9".repeat(n),
-  ];
-  for (const text of hostile) ask(text);
-}, PATIENCE_MS);
+test(
+  "compileCondition() and evaluateIn() are bounded on hostile conditions",
+  () => {
+    const n = LIMIT.conditionBytesMax;
+    const long = (part: string, end = "true"): string =>
+      part.repeat(Math.floor((n - end.length) / part.length)) + end;
+    const list = `[${Array.from({ length: 400 }, (_, i) => i).join(",")}]`;
+    const hostile = [
+      "(".repeat(n),
+      "[".repeat(n),
+      "!".repeat(n - 4).concat("true"),
+      "-".repeat(n - 1).concat("1"),
+      long("true && "),
+      long("true ? true : "),
+      long("event."),
+      long('"a" + ', '"a" == ""'),
+      `"${"\\".repeat(n - 2)}"`,
+      `event.message.matches("${"(a*)*".repeat(200)}$")`,
+      `event.message.matches("(${"a{0,1000}".repeat(50)})$")`,
+      'event.message.matches("(x+x+)+y")',
+      `${list}.all(x, ${list}.all(y, x + y >= 0))`,
+      `${list}.map(x, ${list}.map(y, event.message + event.message)).size() > 0`,
+      `event.message.matches(event.message + "[")`,
+      long("/* x */ "),
+      "9".repeat(n),
+    ];
+    for (const text of hostile) ask(text);
+  },
+  PATIENCE_MS,
+);
 
-test("readPolicy() says of any spoiled policy where and what, or takes it whole", () => {
-  fc.assert(
-    fc.property(mutations, (all) => {
-      let text: string;
-      try {
-        text = stringify(mutate(POLICY, all));
-      } catch {
-        return;
-      }
-      const start = performance.now();
-      const { policy, problems } = readPolicy({ name: "p.yaml", text });
-      expect(performance.now() - start).toBeLessThan(5_000);
-      const errors = problems.filter((one) => one.severity === "error");
-      expect(policy === null).toBe(errors.length > 0);
-      for (const one of problems) {
-        expect(one.line >= 1 && one.col >= 1).toBe(true);
-        expect(one.message.trim()).not.toBe("");
-        expect(formatProblem(one).length).toBeLessThan(20_000);
-      }
-      // What the file's reader takes the judge takes, too.
-      if (policy !== null) expect(compilePolicy(policy).ok).toBe(true);
-    }),
-    runs(700),
-  );
-}, PATIENCE_MS);
+test(
+  "readPolicy() says of any spoiled policy where and what, or takes it whole",
+  () => {
+    fc.assert(
+      fc.property(mutations, (all) => {
+        let text: string;
+        try {
+          text = stringify(mutate(POLICY, all));
+        } catch {
+          return;
+        }
+        const start = performance.now();
+        const { policy, problems } = readPolicy({ name: "p.yaml", text });
+        expect(performance.now() - start).toBeLessThan(5_000);
+        const errors = problems.filter((one) => one.severity === "error");
+        expect(policy === null).toBe(errors.length > 0);
+        for (const one of problems) {
+          expect(one.line >= 1 && one.col >= 1).toBe(true);
+          expect(one.message.trim()).not.toBe("");
+          expect(formatProblem(one).length).toBeLessThan(20_000);
+        }
+        // What the file's reader takes the judge takes, too.
+        if (policy !== null) expect(compilePolicy(policy).ok).toBe(true);
+      }),
+      runs(700),
+    );
+  },
+  PATIENCE_MS,
+);

@@ -41,7 +41,13 @@ const JOB = {
 const JOBS = {
   old: [{ ...JOB, job_state: "RUNNING", array_job_id: 0, node_count: 1, start_time: 1 }],
   new: [
-    { ...JOB, job_state: ["RUNNING"], array_job_id: set(0), node_count: set(1), start_time: set(1) },
+    {
+      ...JOB,
+      job_state: ["RUNNING"],
+      array_job_id: set(0),
+      node_count: set(1),
+      start_time: set(1),
+    },
   ],
 };
 /** Without the holes that mutations leave in lists. */
@@ -71,34 +77,38 @@ function leftOn(name: string, nodes: readonly SlurmNode[], jobs: readonly SlurmJ
   return workLeft(node, there, SEEN_AT).kind;
 }
 
-test("S31: readers of lists end with a sound list or none, whatever they are given", () => {
-  const document = fc.oneof(
-    { weight: 1, arbitrary: odd },
-    { weight: 1, arbitrary: fc.array(odd).map((rows) => ({ nodes: rows, jobs: rows })) },
-    {
-      weight: 6,
-      arbitrary: fc.tuple(release, mutations).map(([which, all]) => {
-        const valid = { nodes: NODES[which], jobs: JOBS[which], errors: [], meta: {} };
-        return asRead(mutate(valid, all));
+test(
+  "S31: readers of lists end with a sound list or none, whatever they are given",
+  () => {
+    const document = fc.oneof(
+      { weight: 1, arbitrary: odd },
+      { weight: 1, arbitrary: fc.array(odd).map((rows) => ({ nodes: rows, jobs: rows })) },
+      {
+        weight: 6,
+        arbitrary: fc.tuple(release, mutations).map(([which, all]) => {
+          const valid = { nodes: NODES[which], jobs: JOBS[which], errors: [], meta: {} };
+          return asRead(mutate(valid, all));
+        }),
+      },
+    );
+    let read = 0;
+    fc.assert(
+      fc.property(document, fc.integer(), (value, status) => {
+        const nodes = readNodes(value);
+        const jobs = readJobs(value);
+        nodes?.forEach(isSound);
+        jobs?.forEach(isSoundJob);
+        if (nodes !== null && jobs !== null) read += 1;
+        const judged = judge({ kind: "json", status, value });
+        if (judged.kind !== "ok") expect(judged.message).not.toBe("");
+        releaseOf(value);
       }),
-    },
-  );
-  let read = 0;
-  fc.assert(
-    fc.property(document, fc.integer(), (value, status) => {
-      const nodes = readNodes(value);
-      const jobs = readJobs(value);
-      nodes?.forEach(isSound);
-      jobs?.forEach(isSoundJob);
-      if (nodes !== null && jobs !== null) read += 1;
-      const judged = judge({ kind: "json", status, value });
-      if (judged.kind !== "ok") expect(judged.message).not.toBe("");
-      releaseOf(value);
-    }),
-    runs(3_000),
-  );
-  expect(read).toBeGreaterThan(100);
-}, PATIENCE_MS);
+      runs(3_000),
+    );
+    expect(read).toBeGreaterThan(100);
+  },
+  PATIENCE_MS,
+);
 
 /** Texts that no release writes in these places, and values that are no text. */
 const spoilt = fc.oneof(
@@ -106,42 +116,50 @@ const spoilt = fc.oneof(
   fc.dictionary(fc.string(), fc.jsonValue()),
 );
 
-test("S31: a job whose state or nodes cannot be read spoils the list", () => {
-  const key = fc.constantFrom("job_state", "nodes", "job_id");
-  fc.assert(
-    fc.property(release, key, spoilt, (which, name, value) => {
-      const jobs = readJobs({ jobs: JOBS[which].map((job) => ({ ...job, [name]: value })) });
-      const nodes = readNodes({ nodes: NODES[which] });
-      expect(nodes).not.toBeNull();
-      if (jobs !== null) expect(leftOn("n0", nodes ?? [], jobs)).toBe("busy");
-    }),
-    runs(1_000),
-  );
-}, PATIENCE_MS);
+test(
+  "S31: a job whose state or nodes cannot be read spoils the list",
+  () => {
+    const key = fc.constantFrom("job_state", "nodes", "job_id");
+    fc.assert(
+      fc.property(release, key, spoilt, (which, name, value) => {
+        const jobs = readJobs({ jobs: JOBS[which].map((job) => ({ ...job, [name]: value })) });
+        const nodes = readNodes({ nodes: NODES[which] });
+        expect(nodes).not.toBeNull();
+        if (jobs !== null) expect(leftOn("n0", nodes ?? [], jobs)).toBe("busy");
+      }),
+      runs(1_000),
+    );
+  },
+  PATIENCE_MS,
+);
 
-test("S31: a node whose state cannot be read is never empty", () => {
-  const word = fc.oneof(
-    fc.constantFrom("IDLE", "DRAIN", "drained", "DOWN*", "IDLE+DRAIN", "ALLOCATED", "MIXED"),
-    fc.constantFrom("COMPLETING", "FAIL", "POWERED_DOWN", "INVALID_REG", "UNKNOWN", "FUTURE"),
-    fc.string(),
-  );
-  const value = fc.oneof(spoilt, word, fc.array(fc.oneof(word, spoilt), { maxLength: 4 }));
-  const isText = (one: unknown) => typeof one === "string";
-  fc.assert(
-    fc.property(value, value, (state, flags) => {
-      const nodes = readNodes({ nodes: [{ name: "n0", state, state_flags: flags }] });
-      const parts = [state, flags].flatMap((one) => (Array.isArray(one) ? one : [one ?? ""]));
-      if (!parts.every(isText)) expect(nodes).toBeNull();
-      if (nodes === null) return;
-      const all = parts.join("+").toUpperCase();
-      const left = leftOn("n0", nodes, []);
-      if (/\b(ALLOC\w*|MIXED|COMPLETING)\b/.test(all)) expect(left).not.toBe("empty");
-      if (/\b(UNKNOWN|FUTURE)\b/.test(all)) expect(left).not.toBe("empty");
-      if (left === "empty") expect(all).toMatch(/DRAIN|DOWN|FAIL|INVAL|ERR/);
-    }),
-    runs(3_000),
-  );
-}, PATIENCE_MS);
+test(
+  "S31: a node whose state cannot be read is never empty",
+  () => {
+    const word = fc.oneof(
+      fc.constantFrom("IDLE", "DRAIN", "drained", "DOWN*", "IDLE+DRAIN", "ALLOCATED", "MIXED"),
+      fc.constantFrom("COMPLETING", "FAIL", "POWERED_DOWN", "INVALID_REG", "UNKNOWN", "FUTURE"),
+      fc.string(),
+    );
+    const value = fc.oneof(spoilt, word, fc.array(fc.oneof(word, spoilt), { maxLength: 4 }));
+    const isText = (one: unknown) => typeof one === "string";
+    fc.assert(
+      fc.property(value, value, (state, flags) => {
+        const nodes = readNodes({ nodes: [{ name: "n0", state, state_flags: flags }] });
+        const parts = [state, flags].flatMap((one) => (Array.isArray(one) ? one : [one ?? ""]));
+        if (!parts.every(isText)) expect(nodes).toBeNull();
+        if (nodes === null) return;
+        const all = parts.join("+").toUpperCase();
+        const left = leftOn("n0", nodes, []);
+        if (/\b(ALLOC\w*|MIXED|COMPLETING)\b/.test(all)) expect(left).not.toBe("empty");
+        if (/\b(UNKNOWN|FUTURE)\b/.test(all)) expect(left).not.toBe("empty");
+        if (left === "empty") expect(all).toMatch(/DRAIN|DOWN|FAIL|INVAL|ERR/);
+      }),
+      runs(3_000),
+    );
+  },
+  PATIENCE_MS,
+);
 
 const NODE_TEXT = `NodeName=n0 Arch=x86_64 CoresPerSocket=1
    CPUAlloc=2 CPUTot=2 CPULoad=0.12
@@ -157,10 +175,32 @@ const NODE_TEXT = `NodeName=n0 Arch=x86_64 CoresPerSocket=1
    Reason=navarch:s1 XID79 lost [root@2026-11-23T15:14:27]
 
 `;
-const JOB_TEXT =
-  ["7", "7", "", "N/A", "N/A", "RUNNING", "alice", "compute", "None", "n0", "1", "cpu=2"]
-    .concat(["N/A", "N/A", "N/A", "1", "(null)", "", "2026-11-23T15:00:00", "2026-11-23T15:00:01", "\n"])
-    .join("\u001f");
+const JOB_TEXT = [
+  "7",
+  "7",
+  "",
+  "N/A",
+  "N/A",
+  "RUNNING",
+  "alice",
+  "compute",
+  "None",
+  "n0",
+  "1",
+  "cpu=2",
+]
+  .concat([
+    "N/A",
+    "N/A",
+    "N/A",
+    "1",
+    "(null)",
+    "",
+    "2026-11-23T15:00:00",
+    "2026-11-23T15:00:01",
+    "\n",
+  ])
+  .join("\u001f");
 
 /** Cuts, doubles, noise and lines of others in a text. */
 const spoiltText = (whole: string): fc.Arbitrary<string> => {
@@ -174,38 +214,48 @@ const spoiltText = (whole: string): fc.Arbitrary<string> => {
   });
 };
 
-test("S31: what commands print is read as rows or as nothing", () => {
-  expect(readNodeText(NODE_TEXT)).toMatchObject([{ name: "n0", base: "MIXED", flags: ["DRAIN"] }]);
-  expect(readJobText(JOB_TEXT)).toMatchObject([{ id: "7", nodes: ["n0"] }]);
-  fc.assert(
-    fc.property(spoiltText(NODE_TEXT + NODE_TEXT), (text) => {
-      readNodeText(text)?.forEach(isSound);
-    }),
-    runs(1_500),
-  );
-  fc.assert(
-    fc.property(spoiltText(JOB_TEXT + JOB_TEXT), (text) => {
-      readJobText(text)?.forEach(isSoundJob);
-    }),
-    runs(1_500),
-  );
-}, PATIENCE_MS);
+test(
+  "S31: what commands print is read as rows or as nothing",
+  () => {
+    expect(readNodeText(NODE_TEXT)).toMatchObject([
+      { name: "n0", base: "MIXED", flags: ["DRAIN"] },
+    ]);
+    expect(readJobText(JOB_TEXT)).toMatchObject([{ id: "7", nodes: ["n0"] }]);
+    fc.assert(
+      fc.property(spoiltText(NODE_TEXT + NODE_TEXT), (text) => {
+        readNodeText(text)?.forEach(isSound);
+      }),
+      runs(1_500),
+    );
+    fc.assert(
+      fc.property(spoiltText(JOB_TEXT + JOB_TEXT), (text) => {
+        readJobText(text)?.forEach(isSoundJob);
+      }),
+      runs(1_500),
+    );
+  },
+  PATIENCE_MS,
+);
 
-test("judgeReferences() ends for manifests with anything wrong in them", () => {
-  const folder = `${import.meta.dir}/../../deploy/guide/slurm/k8s-manifests/hpc-slurm`;
-  const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
-  const objects = files
-    .flatMap((name) => parseAllDocuments(readFileSync(`${folder}/${name}`, "utf8")))
-    .map((one): unknown => one.toJS())
-    .filter((one) => one !== null);
-  let open = 0;
-  fc.assert(
-    fc.property(mutations, (all) => {
-      const value = asRead(mutate(objects, all));
-      const list = (Array.isArray(value) ? value : []).filter(isObject);
-      open += judgeReferences(list, []).dangling.length;
-    }),
-    runs(300),
-  );
-  expect(open).toBeGreaterThan(0);
-}, PATIENCE_MS);
+test(
+  "judgeReferences() ends for manifests with anything wrong in them",
+  () => {
+    const folder = `${import.meta.dir}/../../deploy/guide/slurm/k8s-manifests/hpc-slurm`;
+    const files = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+    const objects = files
+      .flatMap((name) => parseAllDocuments(readFileSync(`${folder}/${name}`, "utf8")))
+      .map((one): unknown => one.toJS())
+      .filter((one) => one !== null);
+    let open = 0;
+    fc.assert(
+      fc.property(mutations, (all) => {
+        const value = asRead(mutate(objects, all));
+        const list = (Array.isArray(value) ? value : []).filter(isObject);
+        open += judgeReferences(list, []).dangling.length;
+      }),
+      runs(300),
+    );
+    expect(open).toBeGreaterThan(0);
+  },
+  PATIENCE_MS,
+);

@@ -61,7 +61,11 @@ afterAll(async () => {
 const TABLES = [
   { what: "node", read: "SELECT doc FROM node", write: "UPDATE node SET doc = ?" },
   { what: "pool", read: "SELECT doc FROM pool", write: "UPDATE pool SET doc = ?" },
-  { what: "credential", read: "SELECT doc FROM credential", write: "UPDATE credential SET doc = ?" },
+  {
+    what: "credential",
+    read: "SELECT doc FROM credential",
+    write: "UPDATE credential SET doc = ?",
+  },
   {
     what: "fact",
     read: "SELECT value FROM meta WHERE key = 'fact:freeze'",
@@ -69,49 +73,53 @@ const TABLES = [
   },
 ] as const;
 
-test.each([...TABLES])("a damaged $what stops nothing, and its text is kept", async (table) => {
-  const first = (await client.execute(table.read)).rows[0]?.[0];
-  const good = String(first);
-  const intact = await store.load();
-  const cut = fc.nat(good.length).map((length) => good.slice(0, length));
-  const bit = fc
-    .tuple(fc.nat(good.length - 1), fc.integer({ min: 32, max: 126 }))
-    .map(([at, code]) => good.slice(0, at) + String.fromCharCode(code) + good.slice(at + 1));
-  const spoiled = mutations.map((all) => JSON.stringify(mutate(JSON.parse(good), all)) ?? "");
-  try {
-    await fc.assert(
-      fc.asyncProperty(fc.oneof(cut, bit, spoiled), async (doc) => {
-        await client.execute({ sql: table.write, args: [doc] });
-        const read = await store.load();
-        const { snapshot, change } = recoverSnapshot(read, 5_000);
-        // Nothing that may stand for a machine or a limit is lost with it.
-        expect(snapshot.nodes.map((node) => String(node.id))).toEqual([ID]);
-        expect(snapshot.pools.map((pool) => String(pool.name))).toEqual(["p"]);
-        expect(snapshot.credentials.map((one) => one.id)).toEqual(["c1"]);
-        for (const row of read.unreadable) {
-          expect(row).toMatchObject({ source: table.what, doc });
-          expect(row.reason).not.toBe("");
-        }
-        const [node] = snapshot.nodes;
-        if (read.unreadable.length > 0 && table.what === "node") {
-          expect(node).toMatchObject({ slot: 0, phase: { kind: "held", heldBy: "navarch" } });
-        }
-        // What was recovered is written, and read as it was written.
-        await store.commit(change);
-        const again = await store.load();
-        expect(again.unreadable).toEqual([]);
-        if (read.unreadable.length > 0) {
-          expect((await store.quarantine(1))[0]).toMatchObject({ source: table.what, doc });
-        }
-      }),
-      runs(60),
-    );
-  } finally {
-    await client.execute({ sql: table.write, args: [good] });
-    // A damaged fact is moved away, and one that restrains leaves a freeze.
-    await client.execute("DELETE FROM meta WHERE key LIKE 'fact:%'");
-    const values = "INSERT INTO meta (key, value) VALUES ('fact:freeze', ?)";
-    await client.execute({ sql: values, args: [freeze] });
-  }
-  expect((await store.load()).nodes).toEqual(intact.nodes);
-}, PATIENCE_MS);
+test.each([...TABLES])(
+  "a damaged $what stops nothing, and its text is kept",
+  async (table) => {
+    const first = (await client.execute(table.read)).rows[0]?.[0];
+    const good = String(first);
+    const intact = await store.load();
+    const cut = fc.nat(good.length).map((length) => good.slice(0, length));
+    const bit = fc
+      .tuple(fc.nat(good.length - 1), fc.integer({ min: 32, max: 126 }))
+      .map(([at, code]) => good.slice(0, at) + String.fromCharCode(code) + good.slice(at + 1));
+    const spoiled = mutations.map((all) => JSON.stringify(mutate(JSON.parse(good), all)) ?? "");
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(cut, bit, spoiled), async (doc) => {
+          await client.execute({ sql: table.write, args: [doc] });
+          const read = await store.load();
+          const { snapshot, change } = recoverSnapshot(read, 5_000);
+          // Nothing that may stand for a machine or a limit is lost with it.
+          expect(snapshot.nodes.map((node) => String(node.id))).toEqual([ID]);
+          expect(snapshot.pools.map((pool) => String(pool.name))).toEqual(["p"]);
+          expect(snapshot.credentials.map((one) => one.id)).toEqual(["c1"]);
+          for (const row of read.unreadable) {
+            expect(row).toMatchObject({ source: table.what, doc });
+            expect(row.reason).not.toBe("");
+          }
+          const [node] = snapshot.nodes;
+          if (read.unreadable.length > 0 && table.what === "node") {
+            expect(node).toMatchObject({ slot: 0, phase: { kind: "held", heldBy: "navarch" } });
+          }
+          // What was recovered is written, and read as it was written.
+          await store.commit(change);
+          const again = await store.load();
+          expect(again.unreadable).toEqual([]);
+          if (read.unreadable.length > 0) {
+            expect((await store.quarantine(1))[0]).toMatchObject({ source: table.what, doc });
+          }
+        }),
+        runs(60),
+      );
+    } finally {
+      await client.execute({ sql: table.write, args: [good] });
+      // A damaged fact is moved away, and one that restrains leaves a freeze.
+      await client.execute("DELETE FROM meta WHERE key LIKE 'fact:%'");
+      const values = "INSERT INTO meta (key, value) VALUES ('fact:freeze', ?)";
+      await client.execute({ sql: values, args: [freeze] });
+    }
+    expect((await store.load()).nodes).toEqual(intact.nodes);
+  },
+  PATIENCE_MS,
+);

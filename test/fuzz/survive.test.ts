@@ -11,7 +11,12 @@ import * as v from "valibot";
 import { foldEntry } from "../../reconciler/core/fold/inbox-entry.ts";
 import { newNode } from "../../reconciler/core/fold/new-node.ts";
 import { openLibsqlStore } from "../../reconciler/store/libsql.ts";
-import { emptyChange, type Change, type InboxEntry, type Store } from "../../reconciler/core/store.ts";
+import {
+  emptyChange,
+  type Change,
+  type InboxEntry,
+  type Store,
+} from "../../reconciler/core/store.ts";
 import { BootstrapAttempt } from "../../schema/bootstrap.ts";
 import { Command } from "../../schema/command.ts";
 import { Credential } from "../../schema/credential.ts";
@@ -72,7 +77,14 @@ const KINDS: Record<string, { schema: v.GenericSchema; keep(one: never): Promise
   instance: {
     schema: Node.entries.instance,
     async keep(instance: Node["instance"]) {
-      const node = newNode({ id: id() as NodeId, pool: null, slot: 0, gen: 1, at: 1, replaces: null });
+      const node = newNode({
+        id: id() as NodeId,
+        pool: null,
+        slot: 0,
+        gen: 1,
+        at: 1,
+        replaces: null,
+      });
       await store.commit(change({ nodes: [{ ...node, instance }] }));
       const { nodes, unreadable } = await store.load();
       expect(unreadable).toEqual([]);
@@ -167,56 +179,64 @@ const KINDS: Record<string, { schema: v.GenericSchema; keep(one: never): Promise
   },
 };
 
-test.each(Object.keys(KINDS))("every %s that its schema accepts is read as it was", async (kind) => {
-  const one = KINDS[kind];
-  if (one === undefined) throw new Error(kind);
-  await fc.assert(
-    fc.asyncProperty(accepted(one.schema), async (document) => {
-      const [written, read] = (await one.keep(document as never)) as unknown[];
-      expect(plain(read)).toEqual(plain(written));
-    }),
-    runs(60),
-  );
-}, PATIENCE_MS);
+test.each(Object.keys(KINDS))(
+  "every %s that its schema accepts is read as it was",
+  async (kind) => {
+    const one = KINDS[kind];
+    if (one === undefined) throw new Error(kind);
+    await fc.assert(
+      fc.asyncProperty(accepted(one.schema), async (document) => {
+        const [written, read] = (await one.keep(document as never)) as unknown[];
+        expect(plain(read)).toEqual(plain(written));
+      }),
+      runs(60),
+    );
+  },
+  PATIENCE_MS,
+);
 
-test("every report is kept, read and folded into a node that can be kept", async () => {
-  await fc.assert(
-    fc.asyncProperty(accepted(Report), accepted(Origin), async (report, origin) => {
-      const node = id() as NodeId;
-      const entry: Required<InboxEntry> = {
-        node,
-        bootId: report.boot_id,
-        stream: report.stream,
-        agentVersion: report.agent_version,
-        simulated: report.simulated,
-        inventory: report.inventory ?? null,
-        check: report.check ?? null,
-        findings: report.findings ?? [],
-        gaps: report.gaps ?? [],
-        results: report.results ?? [],
-        origin,
-        notice: report.notice,
-      };
-      const top = Math.max(0, ...entry.findings.map((one) => one.seq));
-      const mark = { node, stream: report.stream, seq: top };
-      const ids = await store.appendEntries([{ entry, receivedAt: 1 }], [mark]);
-      const { entries, cursors, unreadable } = await store.load();
-      expect(unreadable).toEqual([]);
-      expect(plain(entries.at(-1)?.entry)).toEqual(plain(entry));
-      expect(cursors.find((one) => one.node === node)?.seq).toBe(top);
-      const known = newNode({ id: node, pool: null, slot: null, gen: 0, at: 1, replaces: null });
-      const folded = foldEntry(known, entries.at(-1)?.entry ?? entry, 1_000, {
-        policy: policyOnce(),
-        labels: {},
-      });
-      const findings = entry.findings.map(({ seq, finding }) => {
-        return { node, stream: report.stream, seq, receivedAt: 1, finding };
-      });
-      const { events } = folded;
-      await store.commit(change({ nodes: [folded.node], events, findings, foldedEntries: ids }));
-      expect((await store.load()).unreadable).toEqual([]);
-      await store.commit(change({ removedNodes: [node] }));
-    }),
-    runs(60),
-  );
-}, PATIENCE_MS);
+test(
+  "every report is kept, read and folded into a node that can be kept",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(accepted(Report), accepted(Origin), async (report, origin) => {
+        const node = id() as NodeId;
+        const entry: Required<InboxEntry> = {
+          node,
+          bootId: report.boot_id,
+          stream: report.stream,
+          agentVersion: report.agent_version,
+          simulated: report.simulated,
+          inventory: report.inventory ?? null,
+          check: report.check ?? null,
+          findings: report.findings ?? [],
+          gaps: report.gaps ?? [],
+          results: report.results ?? [],
+          origin,
+          notice: report.notice,
+        };
+        const top = Math.max(0, ...entry.findings.map((one) => one.seq));
+        const mark = { node, stream: report.stream, seq: top };
+        const ids = await store.appendEntries([{ entry, receivedAt: 1 }], [mark]);
+        const { entries, cursors, unreadable } = await store.load();
+        expect(unreadable).toEqual([]);
+        expect(plain(entries.at(-1)?.entry)).toEqual(plain(entry));
+        expect(cursors.find((one) => one.node === node)?.seq).toBe(top);
+        const known = newNode({ id: node, pool: null, slot: null, gen: 0, at: 1, replaces: null });
+        const folded = foldEntry(known, entries.at(-1)?.entry ?? entry, 1_000, {
+          policy: policyOnce(),
+          labels: {},
+        });
+        const findings = entry.findings.map(({ seq, finding }) => {
+          return { node, stream: report.stream, seq, receivedAt: 1, finding };
+        });
+        const { events } = folded;
+        await store.commit(change({ nodes: [folded.node], events, findings, foldedEntries: ids }));
+        expect((await store.load()).unreadable).toEqual([]);
+        await store.commit(change({ removedNodes: [node] }));
+      }),
+      runs(60),
+    );
+  },
+  PATIENCE_MS,
+);

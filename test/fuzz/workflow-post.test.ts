@@ -55,10 +55,9 @@ const { params } = fc.letrec<{ params: unknown; value: unknown }>((tie) => ({
     fc.array(tie("value"), { maxLength: 3 }),
     tie("params"),
   ),
-  params: fc.tuple(
-    fc.dictionary(fc.constantFrom(...PARAMS), tie("value"), { maxKeys: 5 }),
-    fc.option(time),
-  ).map(([rest, timeout]) => (timeout === null ? rest : { ...rest, timeout })),
+  params: fc
+    .tuple(fc.dictionary(fc.constantFrom(...PARAMS), tie("value"), { maxKeys: 5 }), fc.option(time))
+    .map(([rest, timeout]) => (timeout === null ? rest : { ...rest, timeout })),
 }));
 const task = fc.record(
   {
@@ -86,7 +85,7 @@ const body = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom("", "null", "[]", "- a", "a: &a [*a]", "--- \n---") },
 );
 
-const good = 'name: good\ntasks: [{id: z, type: Sleep, params: {timeout: 1ms}}]';
+const good = "name: good\ntasks: [{id: z, type: Sleep, params: {timeout: 1ms}}]";
 const isFine = (status: number, text: string): boolean =>
   (status >= 200 && status < 300) ||
   (status >= 400 && status < 500 && text !== "") ||

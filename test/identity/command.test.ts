@@ -27,7 +27,10 @@ const ownTls = (folder: string): ServerTls => {
 test("a join token is printed once and alone, listed without its secret, and ended", async () => {
   const p = (plane = await Plane.open(1, ownTls));
   const made = await navarch(p, "join-token create --pool p --uses 2 --ttl 30m --label rack-7");
-  expect([made.code, made.out.trim()]).toEqual([0, expect.stringMatching(/^nvj\.[\w-]{43}(\.[0-9a-f]{64})?$/)]);
+  expect([made.code, made.out.trim()]).toEqual([
+    0,
+    expect.stringMatching(/^nvj\.[\w-]{43}(\.[0-9a-f]{64})?$/),
+  ]);
   expect(made.err).toContain("for pool p, 2 times");
   await p.joined(made.out.trim(), "m-1");
   const list = await navarch(p, "join-token list");

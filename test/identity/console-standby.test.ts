@@ -16,17 +16,19 @@ afterEach(async () => {
   await closeWorlds();
 });
 
-const pageOf = (name: string) => (site: Site): void =>
-  addPage(site, {
-    path: "/safety/sample",
-    role: "viewer",
-    label: "Sample",
-    build: () => ({
-      title: name,
-      nav: "/safety/sample",
-      blocks: [{ id: "a", heading: "A", kind: "text", body: html`<p>${name}</p>` }],
-    }),
-  });
+const pageOf =
+  (name: string) =>
+  (site: Site): void =>
+    addPage(site, {
+      path: "/safety/sample",
+      role: "viewer",
+      label: "Sample",
+      build: () => ({
+        title: name,
+        nav: "/safety/sample",
+        blocks: [{ id: "a", heading: "A", kind: "text", body: html`<p>${name}</p>` }],
+      }),
+    });
 
 type Networks = { networks: string[]; trustedProxies: string[] };
 

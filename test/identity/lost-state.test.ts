@@ -93,7 +93,10 @@ async function loseServing(): Promise<{ p: Plane; fleet: string; ids: string[] }
   await p.start();
   await p.waitServing(2, WAIT_MS);
   const fleet = identityOf(p).fleetId;
-  const ids = p.reality().live.map(({ id }) => String(id)).sort();
+  const ids = p
+    .reality()
+    .live.map(({ id }) => String(id))
+    .sort();
   await p.stop();
   loseState(p);
   await p.start();
@@ -107,7 +110,11 @@ async function loseServing(): Promise<{ p: Plane; fleet: string; ids: string[] }
 
 test("machines of a lost state are named, adopted, and nodes again when their agents join", async () => {
   const { p, fleet, ids } = await loseServing();
-  const live = () => p.reality().live.map(({ id }) => String(id)).sort();
+  const live = () =>
+    p
+      .reality()
+      .live.map(({ id }) => String(id))
+      .sort();
   expect((await p.get<PoolStatusView>("/pools/p/status")).conditions?.join()).toContain(
     `2 machines of fleet ${fleet}`,
   );

@@ -66,7 +66,10 @@ async function open() {
 
 function start(base: string, args: string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), "navarch-worker-"));
-  writeFileSync(join(folder, "velda.yaml"), `broker: {address: "${base.slice("http://".length)}"}\n`);
+  writeFileSync(
+    join(folder, "velda.yaml"),
+    `broker: {address: "${base.slice("http://".length)}"}\n`,
+  );
   writeFileSync(join(folder, "token"), TOKEN);
   const files = ["--config", join(folder, "velda.yaml"), "--token-file", join(folder, "token")];
   const child = Bun.spawn({
@@ -93,58 +96,46 @@ async function until(what: string, is: () => boolean, ms = START_MS): Promise<nu
   return performance.now() - begun;
 }
 
-test(
-  "V37, V42: a worker joins by --pool and its file, healthy with zero GPUs, and stops when asked",
-  async () => {
-    const { plane, said, tell } = await open();
-    const { child, log } = start(plane.base);
-    const node = () => plane.w.reconciler.fleet().nodes.get(ID);
-    await until("healthy", () => node()?.health.verdict === "healthy");
-    expect(node()).toMatchObject({ worker: { pool: POOL, uid: "u1" }, health: { held: [] } });
-    expect(node()?.agent?.inventory).toMatchObject({ gpus: [], provider_ids: [] });
-    expect(said.at(-1)).toEqual({ slots: null, stop: "no", ignored: [] });
-    await until("connected", () => tell({}), 5_000);
-    // Release, stop, confirm: the whole round.
-    tell({ stop: true });
-    const ms = await until("stopped", () => said.at(-1)?.stop === "stopped", 5_000);
-    expect(ms).toBeLessThan(1_000);
-    tell({ stop: false });
-    await until("serves again", () => said.at(-1)?.stop === "no", 5_000);
-    child.kill("SIGTERM");
-    expect(await child.exited).toBe(0);
-    expect(await log).not.toContain(TOKEN);
-  },
-  60_000,
-);
+test("V37, V42: a worker joins by --pool and its file, healthy with zero GPUs, and stops when asked", async () => {
+  const { plane, said, tell } = await open();
+  const { child, log } = start(plane.base);
+  const node = () => plane.w.reconciler.fleet().nodes.get(ID);
+  await until("healthy", () => node()?.health.verdict === "healthy");
+  expect(node()).toMatchObject({ worker: { pool: POOL, uid: "u1" }, health: { held: [] } });
+  expect(node()?.agent?.inventory).toMatchObject({ gpus: [], provider_ids: [] });
+  expect(said.at(-1)).toEqual({ slots: null, stop: "no", ignored: [] });
+  await until("connected", () => tell({}), 5_000);
+  // Release, stop, confirm: the whole round.
+  tell({ stop: true });
+  const ms = await until("stopped", () => said.at(-1)?.stop === "stopped", 5_000);
+  expect(ms).toBeLessThan(1_000);
+  tell({ stop: false });
+  await until("serves again", () => said.at(-1)?.stop === "no", 5_000);
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+  expect(await log).not.toContain(TOKEN);
+}, 60_000);
 
-test(
-  "V41: SIGTERM waits for the claims, reports at once, and exits 0 once the last has ended",
-  async () => {
-    const { plane, said, tell } = await open();
-    const { child } = start(plane.base);
-    await until("joined", () => said.length > 0);
-    await until("claim", () => tell({ claims: 1 }), START_MS);
-    child.kill("SIGTERM");
-    await until("busy", () => said.at(-1)?.stop === "busy", 5_000);
-    await Bun.sleep(1_500);
-    expect(child.exitCode).toBeNull();
-    tell({ claims: 0 });
-    await until("ended", () => child.exitCode !== null, 10_000);
-    expect([child.exitCode, said.at(-1)?.stop]).toEqual([0, "stopped"]);
-  },
-  60_000,
-);
+test("V41: SIGTERM waits for the claims, reports at once, and exits 0 once the last has ended", async () => {
+  const { plane, said, tell } = await open();
+  const { child } = start(plane.base);
+  await until("joined", () => said.length > 0);
+  await until("claim", () => tell({ claims: 1 }), START_MS);
+  child.kill("SIGTERM");
+  await until("busy", () => said.at(-1)?.stop === "busy", 5_000);
+  await Bun.sleep(1_500);
+  expect(child.exitCode).toBeNull();
+  tell({ claims: 0 });
+  await until("ended", () => child.exitCode !== null, 10_000);
+  expect([child.exitCode, said.at(-1)?.stop]).toEqual([0, "stopped"]);
+}, 60_000);
 
-test(
-  "V41: --grace bounds the wait for claims",
-  async () => {
-    const { plane, said, tell } = await open();
-    const { child } = start(plane.base, ["--grace=1s"]);
-    await until("joined", () => said.length > 0);
-    await until("claim", () => tell({ claims: 1 }), START_MS);
-    child.kill("SIGTERM");
-    await until("ended", () => child.exitCode !== null, 10_000);
-    expect(child.exitCode).toBe(0);
-  },
-  60_000,
-);
+test("V41: --grace bounds the wait for claims", async () => {
+  const { plane, said, tell } = await open();
+  const { child } = start(plane.base, ["--grace=1s"]);
+  await until("joined", () => said.length > 0);
+  await until("claim", () => tell({ claims: 1 }), START_MS);
+  child.kill("SIGTERM");
+  await until("ended", () => child.exitCode !== null, 10_000);
+  expect(child.exitCode).toBe(0);
+}, 60_000);

@@ -2,7 +2,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { WorkerReport, WorkerWord } from "../../schema/agentpool.ts";
 import type { NodeId } from "../../schema/id.ts";
-import type { AgentPools, ProvenPod, WorkerReview } from "../../reconciler/core/agentpool/service.ts";
+import type {
+  AgentPools,
+  ProvenPod,
+  WorkerReview,
+} from "../../reconciler/core/agentpool/service.ts";
 import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
 import { type Answer, codeOf, messageOf, Plane } from "./plane.ts";
 
@@ -221,6 +225,8 @@ describe("the credential of a worker", () => {
     const credential = await joined(p, cluster);
     const answer = await p.report("t1-aaaaa", credential, { worker: { slots: -1, stop: "?" } });
     expect(answer.status).toBe(202);
-    expect(cluster.heard.map(([, said]) => said)).toEqual([{ slots: null, stop: "no", ignored: [] }]);
+    expect(cluster.heard.map(([, said]) => said)).toEqual([
+      { slots: null, stop: "no", ignored: [] },
+    ]);
   });
 });

@@ -36,7 +36,10 @@ async function open() {
   const standby = { ...ports, admission: { ...admission, audit }, workflows: own };
   const url = serve(new Front(standby, { forward, refresh: async () => undefined }));
   const call = (path: string, init: RequestInit = {}, token = "root") =>
-    fetch(`${url}${path}`, { ...init, headers: { Authorization: `Bearer ${token}`, ...init.headers } });
+    fetch(`${url}${path}`, {
+      ...init,
+      headers: { Authorization: `Bearer ${token}`, ...init.headers },
+    });
   return { world, runner, leader, call };
 }
 

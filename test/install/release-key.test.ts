@@ -23,7 +23,8 @@ async function start() {
   const { port } = new URL(bench.url);
   const curl = `#!/bin/sh\nexec ${real} --connect-to far.example:1:127.0.0.1:${port} "$@"\n`;
   const env = { PATH: toolFolder(bench.folder, { with: { curl } }) };
-  const far = async (...args: string[]) => bench.install(["--server", "far.example:1", ...args], { env });
+  const far = async (...args: string[]) =>
+    bench.install(["--server", "far.example:1", ...args], { env });
   return { bench, file, far };
 }
 
@@ -103,5 +104,8 @@ test("a flag outranks the file, and the file the join token", async () => {
   const join_ = `--join-token=${formatJoinToken(TOKEN, token)}`;
   expect(knownBy(file, [join_]).trust.view().key).toBe(bench.key.fingerprint);
   expect(knownBy(file, [join_, `--key-fingerprint=${flag}`]).trust.view().key).toBe(flag);
-  expect(knownBy("/none", [join_]).trust.view()).toMatchObject({ key: token, source: "join token" });
+  expect(knownBy("/none", [join_]).trust.view()).toMatchObject({
+    key: token,
+    source: "join token",
+  });
 });

@@ -198,7 +198,9 @@ describe("openReleaseKey() after a rotation", () => {
   test("shows the key with what older ones vouch for, at most four of them", async () => {
     open = await openBench();
     const { folder } = open;
-    const older = [1, 2, 3, 4, 5].map((n) => openReleaseKey(join(folder, `old-${n}.pem`), seed).key);
+    const older = [1, 2, 3, 4, 5].map(
+      (n) => openReleaseKey(join(folder, `old-${n}.pem`), seed).key,
+    );
     const texts = older.map((_, at) => readFileSync(join(folder, `old-${at + 1}.pem`), "utf8"));
     writeFileSync(join(folder, "release-key.previous.pem"), texts.join("\n"));
     const { key } = openReleaseKey(join(folder, "release-key.pem"), seed);
@@ -215,7 +217,9 @@ describe("openReleaseKey() after a rotation", () => {
     trust.shown(key.shown);
     expect(trust.view().key).toBe(key.fingerprint);
     writeFileSync(join(folder, "release-key.previous.pem"), "no key");
-    expect(() => openReleaseKey(join(folder, "release-key.pem"), seed)).toThrow("release-key.previous");
+    expect(() => openReleaseKey(join(folder, "release-key.pem"), seed)).toThrow(
+      "release-key.previous",
+    );
   });
 });
 

@@ -7,14 +7,7 @@ import type { Node, Phase } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import { configOf } from "../world/world.ts";
 import { openCheckers, type EventCount } from "./check.ts";
-import type {
-  Call,
-  Checker,
-  Commit,
-  KubeCall,
-  Live,
-  Observation,
-} from "../world/observation.ts";
+import type { Call, Checker, Commit, KubeCall, Live, Observation } from "../world/observation.ts";
 import type { SlurmWrite } from "../world/slurm/write.ts";
 
 const POOL = "p" as PoolName;

@@ -28,10 +28,7 @@ export function ownCordonOnly(): Checker {
   };
 }
 
-function judgeMarks(
-  { change, nodesBefore }: Commit,
-  released: Set<string>,
-): Violation[] {
+function judgeMarks({ change, nodesBefore }: Commit, released: Set<string>): Violation[] {
   const out: Violation[] = [];
   for (const node of change.nodes) {
     const before = nodesBefore.get(node.id);

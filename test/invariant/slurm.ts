@@ -22,8 +22,9 @@ const OPENS: ReadonlySet<string> = new Set(["undrain", "resume", "delete"]);
 /** By node and by NodeName: until when a drain waits for work. Wall milliseconds. */
 type Deadlines = Map<string, number>;
 
-export type JobJudge = (seen: Pick<Observation, "calls" | "commits" | "slurm" | "config">) =>
-  Violation[];
+export type JobJudge = (
+  seen: Pick<Observation, "calls" | "commits" | "slurm" | "config">,
+) => Violation[];
 
 /** No job of Slurm is cut off before its time, and none is that nobody could see. */
 export function jobsFinish(): JobJudge {

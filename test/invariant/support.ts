@@ -3,12 +3,7 @@
  * of convergence would notice.
  */
 import type { NodeId, PoolName } from "../../schema/id.ts";
-import type {
-  Checker,
-  Commit,
-  Observation,
-  Violation,
-} from "../world/observation.ts";
+import type { Checker, Commit, Observation, Violation } from "../world/observation.ts";
 
 /** At most one open operation a node, and the node names it. */
 export function oneOperation(): Checker {

@@ -89,4 +89,3 @@ function apply(source: string, inserts: readonly Insert[]): string {
 /** The source with one mutant built in for good, for the compiler and for a person. */
 export const replaceBy = (source: string, { start, end, replacement }: Mutant): string =>
   source.slice(0, start) + replacement + source.slice(end);
-

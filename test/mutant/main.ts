@@ -79,7 +79,11 @@ function lineOf({ item, fate }: Row): string {
 try {
   const refused = findRefused(copy, asked);
   const compiled = asked.filter((item) => !refused.has(item));
-  build(copy, compiled, tree.filter((path) => /\.(test|contract)\.ts$/.test(path)));
+  build(
+    copy,
+    compiled,
+    tree.filter((path) => /\.(test|contract)\.ts$/.test(path)),
+  );
   console.error(`${compiled.length} compile; measuring ${tests.length} test files`);
   const reach = await measure(copy, tests, Number(values.workers));
   console.error(`${reach.all} tests; unusable: ${reach.unusable.length}`);

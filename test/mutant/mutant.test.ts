@@ -18,8 +18,27 @@ describe("generateMutants()", () => {
   test.each([
     ["a < b;", ["a <= b;", "a >= b;", "true;", "false;"]],
     ["a === b;", ["true;", "false;"]],
-    ["if (f(x)) g = 1;", ["if (false) g = 1;", "if (true) g = 1;", "if (f(x)) void 0;", "if (f(x)) g = 0;", "if (f(x)) g = 2;"]],
-    ["while (a < 9) a();", ["while (a <= 9) a();", "while (a >= 9) a();", "while (false) a();", "while (a < 0) a();", "while (a < 90) a();", "while (a < 9) void 0;"]],
+    [
+      "if (f(x)) g = 1;",
+      [
+        "if (false) g = 1;",
+        "if (true) g = 1;",
+        "if (f(x)) void 0;",
+        "if (f(x)) g = 0;",
+        "if (f(x)) g = 2;",
+      ],
+    ],
+    [
+      "while (a < 9) a();",
+      [
+        "while (a <= 9) a();",
+        "while (a >= 9) a();",
+        "while (false) a();",
+        "while (a < 0) a();",
+        "while (a < 90) a();",
+        "while (a < 9) void 0;",
+      ],
+    ],
     ["a && b;", ["(a) || (b);", "true;", "false;"]],
     ["x = a ?? [];", ["void 0;"]],
     ["x = a?.b?.(c);", ["void 0;", "x = a.b(c);"]],
@@ -70,7 +89,10 @@ export function judge(n: number, name?: { text?: string }): string {
     const body = text.replace(/export \{[^}]*\};?/, "");
     const make = new Function("$m", "$t", `${body}; return judge;`);
     try {
-      const judge = make((id: number) => id === active, () => undefined);
+      const judge = make(
+        (id: number) => id === active,
+        () => undefined,
+      );
       return CALLS.map((given) => {
         try {
           return String(judge(...given));
@@ -171,9 +193,10 @@ test("needs the first", () => expect(ran).toBe(1));
     symlinkSync(join(import.meta.dir, "../../node_modules"), join(copy, "node_modules"));
     writeFileSync(join(copy, "late.ts"), SOURCE);
     writeFileSync(join(copy, "late.test.ts"), TEST);
-    const items = candidatesOf("late.ts", SOURCE).map(
-      (one, index): Item => ({ ...one, id: index + 1 }),
-    );
+    const items = candidatesOf("late.ts", SOURCE).map((one, index): Item => ({
+      ...one,
+      id: index + 1,
+    }));
     build(copy, items, ["late.test.ts"]);
     const reach = await measure(copy, ["late.test.ts"], 1);
     expect(reach.unusable).toEqual([]);

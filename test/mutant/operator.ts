@@ -166,7 +166,12 @@ function judgeNode(node: Tree, parent: Tree, source: string, add: Add): void {
     case "ExpressionStatement":
       return judgeStatement(node, add);
     case "ChainExpression":
-      return add("chain", text(node).replace(/\?\.(?=[[(])/g, "").replaceAll("?.", "."));
+      return add(
+        "chain",
+        text(node)
+          .replace(/\?\.(?=[[(])/g, "")
+          .replaceAll("?.", "."),
+      );
     case "CallExpression":
       // Within `a?.b.c()` a part cannot be replaced without breaking the chain.
       if (parent.type !== "ChainExpression" && !text(node).includes("?."))

@@ -31,8 +31,7 @@ const LEFT_OUT = new RegExp(
     "|sim/mutation)/|^test/(tidy|house|contract)\\.test|^build/",
 );
 
-export const isAsked = (path: string): boolean =>
-  path.endsWith(".test.ts") && !LEFT_OUT.test(path);
+export const isAsked = (path: string): boolean => path.endsWith(".test.ts") && !LEFT_OUT.test(path);
 
 /** The files that each file imports, as paths of the repository. */
 export type Imports = ReadonlyMap<string, readonly string[]>;
@@ -47,7 +46,13 @@ export function importsOf(tree: readonly string[], read: (path: string) => strin
   const transpiler = new Bun.Transpiler({ loader: "ts" });
   const entries = tree.map((path): [string, string[]] => {
     const found = transpiler.scanImports(read(path).replace(/^#!.*/, ""));
-    return [path, targetsOf(path, found.map((one) => one.path))];
+    return [
+      path,
+      targetsOf(
+        path,
+        found.map((one) => one.path),
+      ),
+    ];
   });
   return new Map(entries);
 }

@@ -26,7 +26,10 @@ export function build(copy: string, items: readonly Item[], tests: readonly stri
     const path = join(copy, file);
     const text = readFileSync(path, "utf8");
     const shim = `from ${from("test/mutant/shim.ts")}`;
-    writeFileSync(path, text.replace(/from "bun:test"/, () => shim));
+    writeFileSync(
+      path,
+      text.replace(/from "bun:test"/, () => shim),
+    );
   }
 }
 

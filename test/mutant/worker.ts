@@ -118,8 +118,7 @@ async function attempt(mutant: number, tests: readonly TestRef[]): Promise<Verdi
 /** Whether all of them pass alone in a fresh process. */
 async function control(tests: readonly TestRef[]): Promise<Verdict> {
   for (const ref of tests) {
-    if ((await runOne(ref, 0)) !== null)
-      return { kind: "unusable", by: `${ref.file} ${ref.name}` };
+    if ((await runOne(ref, 0)) !== null) return { kind: "unusable", by: `${ref.file} ${ref.name}` };
   }
   return { kind: "survived", by: "" };
 }

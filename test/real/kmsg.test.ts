@@ -203,11 +203,14 @@ test.skipIf(refused !== null || process.arch !== "x64" || !prints)(
 
 /** Writes `count` lines; the device is opened again so often that its rate limit drops none. */
 function flood(count: number): void {
-  for (let done = 0; done < count; ) {
+  for (let done = 0; done < count;) {
     const fd = openSync(DEVICE, "w");
     try {
       for (let i = 0; i < 9 && done < count; i++, done++) {
-        writeSync(fd, `<6>navarch test ${ADDRESS}: noise ${done}, as long as a driver's lines are\n`);
+        writeSync(
+          fd,
+          `<6>navarch test ${ADDRESS}: noise ${done}, as long as a driver's lines are\n`,
+        );
       }
     } finally {
       closeSync(fd);
@@ -224,7 +227,7 @@ test.skipIf(refused !== null)(
     let wakes = 0;
     const look = () => {
       looked++;
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const read = log.read(1_000);
         more = read.more;
         for (const one of read.out) {

@@ -155,7 +155,10 @@ describe.skipIf(missing !== null)("two control planes on one server", () => {
     });
     expect(await pair.waitLeads(standby, 30_000)).toBeLessThan(15_000);
     await waitHealed(standby, dead);
-    const asks = standby.reality().live.map((instance) => instance.id).sort();
+    const asks = standby
+      .reality()
+      .live.map((instance) => instance.id)
+      .sort();
     leader.signal("SIGCONT");
     const answer = await late;
     await pair.waitReady(leader);

@@ -86,7 +86,9 @@ async function until<T>(read: () => T | null, what: string): Promise<T> {
 
 describe.skipIf(skip)("openNvml() on a library that works", () => {
   test("reads eight GPUs, every value of them, without misuse of the library", async () => {
-    const { nvml, world } = open("full", { gpus: { 5: { temp: 71, mem_temp: 66, links: 4, name: "NVIDIA X" } } });
+    const { nvml, world } = open("full", {
+      gpus: { 5: { temp: 71, mem_temp: 66, links: 4, name: "NVIDIA X" } },
+    });
     const check = await checkOf(nvml);
     expect(check).toMatchObject({
       driverVersion: "570.86.16",
@@ -234,7 +236,10 @@ describe.skipIf(skip)("openNvml() on a node whose NVLink fabric is ill", () => {
 
   test("takes a model without a fabric for what it is", async () => {
     const none = { "rc.nvmlDeviceGetGpuFabricInfoV": 3, "rc.nvmlDeviceGetGpuFabricInfo": 3 };
-    const { nvml } = open("full", { name: "NVIDIA A100 80GB PCIe", ...eight({ ...none, links: 0 }) });
+    const { nvml } = open("full", {
+      name: "NVIDIA A100 80GB PCIe",
+      ...eight({ ...none, links: 0 }),
+    });
     const { value, findings, results } = await lookAt(nvml);
     expect(value.gpus[0]).toMatchObject({ fabric: null, nvlinks: [] });
     expect(findings).toEqual([]);

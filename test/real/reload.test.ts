@@ -105,7 +105,9 @@ test("what takes a restart keeps its old value, and the rest is in force", async
   expect(config.server["heartbeatIntervalMs"]).toBe(2_000);
   expect(config.server["externalAddress"]).toBeNull();
   save(yaml(pool("a", 2), pool("b", 1)));
-  await until("it is as before", 15_000, async () => ((await status()).hash === hash ? true : null));
+  await until("it is as before", 15_000, async () =>
+    (await status()).hash === hash ? true : null,
+  );
 }, 60_000);
 
 test("a pool with nodes is removed only with the permission, and then emptied", async () => {
@@ -229,7 +231,10 @@ test("navarch config diff, reload and status: what they print at 80 columns, and
   const json = await run("config", "diff", "-o", "json");
   expect(JSON.parse(json.out)).toMatchObject({ changes: [], refused: [] });
   const same = await run("config", "reload");
-  expect([same.code, same.out]).toEqual([0, expect.stringMatching(/^Configuration \w+ was in force already\n/)]);
+  expect([same.code, same.out]).toEqual([
+    0,
+    expect.stringMatching(/^Configuration \w+ was in force already\n/),
+  ]);
   save("pools: {");
   const refused = await run("config", "reload");
   expect([refused.code, refused.out]).toEqual([2, ""]);
@@ -255,7 +260,10 @@ test("a start without the policy that has decided until now is refused, as a rel
     // A new fleet may run without its file, as before.
     await one.start();
     expect(await one.stop()).toBe(0);
-    writeFileSync(policy, 'version: v1\nrules:\n  - { name: own, condition: "true", result: healthy }\n');
+    writeFileSync(
+      policy,
+      'version: v1\nrules:\n  - { name: own, condition: "true", result: healthy }\n',
+    );
     await one.start();
     await until("it is noted", 10_000, async () => {
       const events = await one.events("&kind=policy.loaded");

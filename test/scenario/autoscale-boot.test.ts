@@ -116,21 +116,30 @@ describe("15-minute boots and a 5-minute cool-down buy what is needed", () => {
     ["predictive", "{ type: predictive, lookback_window: 5, horizon: 15m }", 5, 60],
     // 26 jobs at 8 a node are 4.
     ["queue", "{ type: queue, jobs_per_node: 8 }", 4, 30],
-    ["external load", `{ type: external, source: command, command: /d, target_per_node: 8 }`, 4, 30],
+    [
+      "external load",
+      `{ type: external, source: command, command: /d, target_per_node: 8 }`,
+      4,
+      30,
+    ],
     // Work on four nodes and one free.
     ["idle", "{ type: idle, min_idle: 1, max_idle: 2 }", 5, 60],
-  ])("%s", async (type, autoscaler, nodes, minutes) => {
-    const story = await Story.open(autoscaler);
-    const before = story.bought;
-    const had = story.desired;
-    story.demand = 3.2;
-    for (let minute = 0; minute < minutes; minute++) {
-      await story.minutes(1, type === "queue");
-      expect(story.desired).toBeLessThanOrEqual(nodes);
-    }
-    expect([story.desired, story.w.serving().length]).toEqual([nodes, nodes]);
-    expect(story.bought - before).toBe(nodes - had);
-  }, 60_000);
+  ])(
+    "%s",
+    async (type, autoscaler, nodes, minutes) => {
+      const story = await Story.open(autoscaler);
+      const before = story.bought;
+      const had = story.desired;
+      story.demand = 3.2;
+      for (let minute = 0; minute < minutes; minute++) {
+        await story.minutes(1, type === "queue");
+        expect(story.desired).toBeLessThanOrEqual(nodes);
+      }
+      expect([story.desired, story.w.serving().length]).toEqual([nodes, nodes]);
+      expect(story.bought - before).toBe(nodes - had);
+    },
+    60_000,
+  );
 });
 
 describe("a load that comes and goes faster than a boot buys no machine that never serves", () => {
@@ -140,24 +149,28 @@ describe("a load that comes and goes faster than a boot buys no machine that nev
     ["queue at once", "{ type: queue, jobs_per_node: 8, scale_down_after: 0s }"],
     ["external size", `{ type: external, source: command, command: /d, scale_down_after: 0s }`],
     ["idle", "{ type: idle, min_idle: 1, max_idle: 2 }"],
-  ])("%s", async (type, autoscaler) => {
-    const story = await Story.open(autoscaler);
-    for (let round = 0; round < 4; round++) {
-      story.demand = type === "external size" ? 0.75 : 6;
-      await story.minutes(5, type.startsWith("queue"));
-      story.demand = type === "external size" ? 0.25 : 1.2;
-      await story.minutes(7, type.startsWith("queue"));
-    }
-    story.demand = 0.2;
-    await story.minutes(40, type.startsWith("queue"));
-    const { events } = story.w;
-    const bought = new Set(events.flatMap((e) => (e.kind === "node.booting" ? [e.node] : [])));
-    const served = new Set(events.flatMap((e) => (e.kind === "node.verified" ? [e.node] : [])));
-    expect([...bought].filter((node) => !served.has(node))).toEqual([]);
-    expect(story.bought).toBe(bought.size);
-    // What came too late still leaves, drained.
-    expect([story.desired, story.w.serving().length]).toEqual([2, 2]);
-  }, 120_000);
+  ])(
+    "%s",
+    async (type, autoscaler) => {
+      const story = await Story.open(autoscaler);
+      for (let round = 0; round < 4; round++) {
+        story.demand = type === "external size" ? 0.75 : 6;
+        await story.minutes(5, type.startsWith("queue"));
+        story.demand = type === "external size" ? 0.25 : 1.2;
+        await story.minutes(7, type.startsWith("queue"));
+      }
+      story.demand = 0.2;
+      await story.minutes(40, type.startsWith("queue"));
+      const { events } = story.w;
+      const bought = new Set(events.flatMap((e) => (e.kind === "node.booting" ? [e.node] : [])));
+      const served = new Set(events.flatMap((e) => (e.kind === "node.verified" ? [e.node] : [])));
+      expect([...bought].filter((node) => !served.has(node))).toEqual([]);
+      expect(story.bought).toBe(bought.size);
+      // What came too late still leaves, drained.
+      expect([story.desired, story.w.serving().length]).toEqual([2, 2]);
+    },
+    120_000,
+  );
 
   test.each<[string, (story: Story) => Promise<void>]>([
     ["a person's smaller size", (s: Story) => s.size(2)],
@@ -201,27 +214,31 @@ describe("a source from outside", () => {
     ["says infinity", () => Promise.resolve({ kind: "value", value: Number.POSITIVE_INFINITY })],
     ["throws", () => Promise.reject(new Error("boom"))],
     ["never answers", () => new Promise(() => undefined)],
-  ])("that %s scales nothing, and the pool says so; then it counts again", async (_, answer) => {
-    const story = await Story.open(SIZE, 3_000);
-    story.demand = 0.5;
-    await story.minutes(8);
-    expect(story.desired).toBe(4);
-    const good = story.w.readMetric;
-    story.w.readMetric = answer;
-    await story.minutes(20);
-    expect([story.desired, story.w.serving().length]).toEqual([4, 4]);
-    expect(await story.conditions()).toContain("autoscaler: the size is held: command: ");
-    story.w.readMetric = good;
-    story.demand = 0.75;
-    await story.minutes(8);
-    expect(story.desired).toBe(6);
-    const told = story.w.events.filter((one) => one.kind === "pool.condition");
-    expect(told.map((one) => one.message.split(":")[1]?.trim())).toEqual([
-      "every source of the autoscaler is read",
-      "unknown, not zero",
-      "every source of the autoscaler is read",
-    ]);
-  }, 60_000);
+  ])(
+    "that %s scales nothing, and the pool says so; then it counts again",
+    async (_, answer) => {
+      const story = await Story.open(SIZE, 3_000);
+      story.demand = 0.5;
+      await story.minutes(8);
+      expect(story.desired).toBe(4);
+      const good = story.w.readMetric;
+      story.w.readMetric = answer;
+      await story.minutes(20);
+      expect([story.desired, story.w.serving().length]).toEqual([4, 4]);
+      expect(await story.conditions()).toContain("autoscaler: the size is held: command: ");
+      story.w.readMetric = good;
+      story.demand = 0.75;
+      await story.minutes(8);
+      expect(story.desired).toBe(6);
+      const told = story.w.events.filter((one) => one.kind === "pool.condition");
+      expect(told.map((one) => one.message.split(":")[1]?.trim())).toEqual([
+        "every source of the autoscaler is read",
+        "unknown, not zero",
+        "every source of the autoscaler is read",
+      ]);
+    },
+    60_000,
+  );
 
   test("what was decided, and why, is stored: after a restart it is shown", async () => {
     const story = await Story.open(SIZE, 3_000);
@@ -232,6 +249,8 @@ describe("a source from outside", () => {
     await story.w.crash();
     await story.w.start();
     const { body } = await openWorldApp(story.w).call("GET", "/api/v1/pools/p/status");
-    expect(JSON.stringify(body)).toMatch(/"verdict":"(scaled|steady)","because":"[^"]*command asks/);
+    expect(JSON.stringify(body)).toMatch(
+      /"verdict":"(scaled|steady)","because":"[^"]*command asks/,
+    );
   }, 30_000);
 });

@@ -80,7 +80,8 @@ function measure({ w, load }: Story, id: string): void {
 }
 
 const field = (body: Json, key: string): unknown => body[key];
-const desired = ({ w }: Story): number => w.reconciler.fleet().pools.get("p" as never)?.desired ?? -1;
+const desired = ({ w }: Story): number =>
+  w.reconciler.fleet().pools.get("p" as never)?.desired ?? -1;
 const minutes = (n: number): number => n * 60;
 
 const REACTIVE = (min: number, max: number, cooldown = "5m"): string => `
@@ -131,7 +132,9 @@ describe("reactive 80/20", () => {
     story.load = 5;
     await story.w.live(minutes(20));
     expect(story.moves().map((m) => m.split(" ")[1])).toEqual(["3→2", "2→1"]);
-    const gone = story.w.events.filter((e) => e.kind === "node.terminated").map((e) => e.node ?? "");
+    const gone = story.w.events
+      .filter((e) => e.kind === "node.terminated")
+      .map((e) => e.node ?? "");
     expect(gone.length).toBe(2);
     for (const id of gone) expect(story.w.story(id)).toContain("node.drained");
     expect(story.w.cloud.reality().live.length).toBe(1);
@@ -147,7 +150,10 @@ describe("reactive 80/20", () => {
     if (instance === undefined) throw new Error("no instance");
     story.w.agent(lost).quiet = true;
     story.w.cloud.deleteInstance(instance);
-    await story.w.until(() => story.w.serving().length === 3 && !story.w.serving().includes(lost), 300);
+    await story.w.until(
+      () => story.w.serving().length === 3 && !story.w.serving().includes(lost),
+      300,
+    );
     const answer = await story.http.call("PUT", "/api/v1/pools/p/size", { nodes: 5 });
     expect(answer.status).toBe(200);
     expect(field(answer.body, "cooldown_remaining_s")).toBeGreaterThan(3_000);
@@ -247,7 +253,8 @@ describe("reactive 80/20", () => {
     const until = story.w.clock.wallMs() + 600_000;
     await story.w.reconciler.change((draft) => {
       const pool = draft.pool("p" as never);
-      if (pool !== null) draft.putPool({ ...pool, hold: { by: "ann", why: "moving racks", until } });
+      if (pool !== null)
+        draft.putPool({ ...pool, hold: { by: "ann", why: "moving racks", until } });
     });
     story.load = 99;
     await story.w.live(minutes(9));
@@ -294,7 +301,10 @@ describe("what is bought", () => {
     await serving(story, 3);
     const before = story.w.serving();
     for (const id of before) story.w.xid(id, 79);
-    await story.w.until(() => before.every((id) => story.w.story(id).includes("node.replaced")), 900);
+    await story.w.until(
+      () => before.every((id) => story.w.story(id).includes("node.replaced")),
+      900,
+    );
     await story.w.until(() => story.w.serving().length === 3, 120);
     expect(story.moves()).toEqual([]);
     expect(story.w.cloud.reality().live.length).toBe(3);
@@ -313,7 +323,10 @@ describe("pattern 2: no autoscaler", () => {
   }
 
   test("24 hours at 100 %, 24 at 0 %, queue changes: zero scaling actions", async () => {
-    const story = await open("    scaling: { min_nodes: 2, max_nodes: 9, cooldown_period: 1s }\n", 100);
+    const story = await open(
+      "    scaling: { min_nodes: 2, max_nodes: 9, cooldown_period: 1s }\n",
+      100,
+    );
     await serving(story, 2);
     await story.http.call("PUT", "/api/v1/pools/p/size", { nodes: 3 });
     await serving(story, 3);
@@ -322,7 +335,10 @@ describe("pattern 2: no autoscaler", () => {
     for (const load of [100, 0]) {
       story.load = load;
       for (const queue_depth of depths) {
-        const answer = await story.http.call("PUT", "/api/v1/pools/p/demand", { pending_jobs: 0, queue_depth });
+        const answer = await story.http.call("PUT", "/api/v1/pools/p/demand", {
+          pending_jobs: 0,
+          queue_depth,
+        });
         expect(answer.status).toBe(200);
         await hours(story, 8);
       }
@@ -447,7 +463,8 @@ describe("queue", () => {
 
 describe("PUT /pools/{pool}/demand", () => {
   const path = "/api/v1/pools/p/demand";
-  const at = (story: Story, ms: number): string => new Date(story.w.clock.wallMs() + ms).toISOString();
+  const at = (story: Story, ms: number): string =>
+    new Date(story.w.clock.wallMs() + ms).toISOString();
 
   test.each([
     ["no body", {}, "pending_jobs"],
@@ -465,7 +482,11 @@ describe("PUT /pools/{pool}/demand", () => {
   test("refuses what is too old, too far ahead or older than what is known", async () => {
     const story = await open(QUEUE(1, 6));
     const put = (depth: number, ms: number) =>
-      story.http.call("PUT", path, { pending_jobs: 0, queue_depth: depth, observed_at: at(story, ms) });
+      story.http.call("PUT", path, {
+        pending_jobs: 0,
+        queue_depth: depth,
+        observed_at: at(story, ms),
+      });
     expect((await put(1, -91_000)).status).toBe(400);
     expect((await put(1, 91_000)).status).toBe(400);
     expect((await put(7, -10_000)).status).toBe(200);
@@ -482,7 +503,10 @@ describe("PUT /pools/{pool}/demand", () => {
   test("needs the role operator and a pool that exists", async () => {
     const story = await open(QUEUE(1, 6));
     const body = { pending_jobs: 0, queue_depth: 1 };
-    const token = await story.http.call("POST", "/api/v1/tokens", { role: "viewer", label: "dash" });
+    const token = await story.http.call("POST", "/api/v1/tokens", {
+      role: "viewer",
+      label: "dash",
+    });
     const viewer = String(token.body["token"]);
     expect((await story.http.call("PUT", path, body, viewer)).status).toBe(403);
     expect((await story.http.call("PUT", path, body, null)).status).toBe(401);

@@ -9,7 +9,17 @@ import type {
 } from "../../reconciler/core/provider.ts";
 import { conditionsOf } from "../../reconciler/http/view/pool.ts";
 import { BASE } from "../world/setting.ts";
-import { closeWorlds, counts, fleet, lie, nodeOf, open, phaseOf, told, wrongs } from "../world/story.ts";
+import {
+  closeWorlds,
+  counts,
+  fleet,
+  lie,
+  nodeOf,
+  open,
+  phaseOf,
+  told,
+  wrongs,
+} from "../world/story.ts";
 import { World } from "../world/world.ts";
 
 afterEach(closeWorlds);
@@ -19,11 +29,7 @@ const MINUTE_MS = 60_000;
 type Ask = { at: number; place: string };
 
 /** Refuses while `refuses` says so; every purchase that was asked for is in `asks`. */
-function guard(
-  w: World,
-  cloud: Provider,
-  refuses: (place: string) => RefusalClass | null,
-): Ask[] {
+function guard(w: World, cloud: Provider, refuses: (place: string) => RefusalClass | null): Ask[] {
   const asks: Ask[] = [];
   const create = cloud.create.bind(cloud);
   cloud.create = (request, fence, credential): Promise<CreateAnswer> => {
@@ -54,7 +60,10 @@ ${more}`;
 
 test("three providers that have each failed once are bought from again, without a restart", async () => {
   const refs = "{ name: fake }, { name: b }, { name: c }";
-  const yaml = pool(3, refs).replace("providers: {", "providers: { b: { type: fake }, c: { type: fake },");
+  const yaml = pool(3, refs).replace(
+    "providers: {",
+    "providers: { b: { type: fake }, c: { type: fake },",
+  );
   const w = await World.open(yaml, { others: ["b", "c"] });
   const classes: Record<string, RefusalClass> = { fake: "capacity", b: "auth", c: "quota" };
   let isOver = false;
@@ -102,7 +111,10 @@ test("while a place rests its cloud is asked every 15 s, and what it shows then 
   let available = false;
   w.cloud.offers = (places): Promise<OffersAnswer> => {
     read.push(w.clock.wallMs());
-    return Promise.resolve({ kind: "ok", offers: places.map((one) => ({ ...one, pricePerHour: 1, available })) });
+    return Promise.resolve({
+      kind: "ok",
+      offers: places.map((one) => ({ ...one, pricePerHour: 1, available })),
+    });
   };
   const asks = guard(w, w.cloud, () => (available ? null : "capacity"));
   await w.until(() => asks.length === 5, 600);
@@ -112,7 +124,9 @@ test("while a place rests its cloud is asked every 15 s, and what it shows then 
   expect(read.filter((at) => at > begin).length).toBeWithin(7, 9);
   expect(Math.max(...gaps)).toBeLessThan(18_000);
   const rested = says(w);
-  expect(rested.join()).toMatch(/nothing is bought at fake\/h100-8x until \S+:\d\dZ \(capacity: no\)/);
+  expect(rested.join()).toMatch(
+    /nothing is bought at fake\/h100-8x until \S+:\d\dZ \(capacity: no\)/,
+  );
   available = true;
   const shown = read.length;
   await w.until(() => read.length > shown, 20);
@@ -167,7 +181,11 @@ test("a purchase that the cloud accepts and gives up is made elsewhere at once",
   const [one, two] = asks;
   expect((two?.at ?? 0) - (one?.at ?? 0)).toBeLessThan(30_000);
   expect(w.nodes().map(({ instance }) => instance?.region)).toEqual(["s"]);
-  expect(told(w, "provider.error").map(({ message }) => message).join()).toContain(ended);
+  expect(
+    told(w, "provider.error")
+      .map(({ message }) => message)
+      .join(),
+  ).toContain(ended);
   const rest = w.reconciler.fleet().facts.get("rest:fake/r//h100-8x");
   expect(rest).toMatchObject({ class: "capacity", failures: 1, isOpen: false });
 });
@@ -190,7 +208,11 @@ test("a node whose end is announced is drained by then, and another is bought at
   await w.until(() => phaseOf(w, lost) === "gone", 180);
   expect(w.clock.wallMs()).toBeLessThan(atMs + 30_000);
   expect(told(w, "instance.notice")).toHaveLength(1);
-  expect(told(w, "node.draining").map(({ message }) => message).join()).toContain("is cut off");
+  expect(
+    told(w, "node.draining")
+      .map(({ message }) => message)
+      .join(),
+  ).toContain("is cut off");
   await w.live(120);
   expect([w.serving().length, counts(w).asks]).toEqual([2, 3]);
   expect(wrongs(w)).toEqual([]);

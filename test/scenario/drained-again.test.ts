@@ -33,7 +33,11 @@ test("a process that began after the drain keeps its machine until it ends", asy
   world.agent(sick).processes = 1;
   await world.live(120);
   expect([phaseOf(world, sick), isDrained(world, sick), ends]).toEqual(["draining", false, []]);
-  expect(told(world, "node.draining").some(({ message }) => message.includes("came after it was drained"))).toBeTrue();
+  expect(
+    told(world, "node.draining").some(({ message }) =>
+      message.includes("came after it was drained"),
+    ),
+  ).toBeTrue();
   await hold(world, false);
   await world.live(20);
   expect(ends).toEqual([]);

@@ -23,14 +23,20 @@ function conditions(w: World): string[] {
 
 function safety(w: World) {
   const { reconciler, config } = w;
-  const from = { fleet: reconciler.fleet(), config, sight: reconciler.lastSight(), plan: reconciler.lastPlan() };
+  const from = {
+    fleet: reconciler.fleet(),
+    config,
+    sight: reconciler.lastSight(),
+    plan: reconciler.lastPlan(),
+  };
   return viewSafety({ ...from, broken: null, now: w.clock.wallMs() });
 }
 const billed = (w: World) => safety(w).still_billed.oldest;
 const suspects = (w: World) => safety(w).suspects;
 
 const running = (w: World) =>
-  [...w.cloud.world().instances.values()].filter(({ instance }) => instance.state === "running").length;
+  [...w.cloud.world().instances.values()].filter(({ instance }) => instance.state === "running")
+    .length;
 
 test("a machine that the cloud refuses to end is a condition until it is ended, told once", async () => {
   const w = await fleet(1);
@@ -97,7 +103,10 @@ test("machines that stop before an agent was heard are bought as slowly as ones 
   };
   w.report = async () => {};
   await w.crash();
-  w.config = { ...w.config, pools: w.config.pools.map((pool) => ({ ...pool, scaling: { ...pool.scaling, minNodes: 1 } })) };
+  w.config = {
+    ...w.config,
+    pools: w.config.pools.map((pool) => ({ ...pool, scaling: { ...pool.scaling, minNodes: 1 } })),
+  };
   await w.start();
   await w.live(1_200);
   expect(bought).toBeGreaterThanOrEqual(3);

@@ -2,7 +2,17 @@
 import { afterEach, expect, test } from "bun:test";
 import type { Instance } from "../../reconciler/core/provider.ts";
 import type { AgentNotice } from "../../schema/report.ts";
-import { closeWorlds, counts, fleet, lie, nodeOf, phaseOf, restart, told, wrongs } from "../world/story.ts";
+import {
+  closeWorlds,
+  counts,
+  fleet,
+  lie,
+  nodeOf,
+  phaseOf,
+  restart,
+  told,
+  wrongs,
+} from "../world/story.ts";
 import { reportOf } from "../world/agent.ts";
 import { openWorldApp } from "../world/app.ts";
 import type { NodeId } from "../../schema/id.ts";
@@ -34,36 +44,43 @@ test("a node whose agent reads its end is drained by then, and another is bought
   expect([phaseOf(w, lost), w.clock.wallMs() < atMs]).toEqual(["draining", true]);
   await w.until(() => phaseOf(w, lost) === "gone", 180);
   expect(w.clock.wallMs()).toBeLessThan(atMs + 30_000);
-  expect(told(w, "node.draining").map(({ message }) => message).join()).toContain("is cut off");
+  expect(
+    told(w, "node.draining")
+      .map(({ message }) => message)
+      .join(),
+  ).toContain("is cut off");
   await w.live(120);
   expect(told(w, "instance.notice")).toHaveLength(1);
   expect([w.serving().length, counts(w).asks]).toEqual([2, 3]);
   expect(wrongs(w)).toEqual([]);
 });
 
-test.each(["the agent", "the cloud's list"])("%s tells first: one event, one drain", async (first) => {
-  const w = await fleet(2, SPOT);
-  const [lost = ""] = w.serving();
-  let isListed = false;
-  w.agent(lost).processes = 1;
-  let atMs = w.clock.wallMs() + 2 * MINUTE_MS;
-  lie(w, (instances) =>
-    instances.map((one): Instance => {
-      const notice = { kind: "preemption", atMs, message: "reclaimed" } as const;
-      return isListed && nodeOf(one) === lost ? { ...one, notice } : one;
-    }),
-  );
-  if (first === "the agent") atMs = announce(w, lost);
-  else isListed = true;
-  await w.until(() => phaseOf(w, lost) === "draining", 30);
-  isListed = true;
-  announce(w, lost, atMs - w.clock.wallMs());
-  await w.until(() => phaseOf(w, lost) === "gone", 180);
-  await w.live(60);
-  expect(told(w, "instance.notice")).toHaveLength(1);
-  expect(counts(w).asks).toBe(3);
-  expect(wrongs(w)).toEqual([]);
-});
+test.each(["the agent", "the cloud's list"])(
+  "%s tells first: one event, one drain",
+  async (first) => {
+    const w = await fleet(2, SPOT);
+    const [lost = ""] = w.serving();
+    let isListed = false;
+    w.agent(lost).processes = 1;
+    let atMs = w.clock.wallMs() + 2 * MINUTE_MS;
+    lie(w, (instances) =>
+      instances.map((one): Instance => {
+        const notice = { kind: "preemption", atMs, message: "reclaimed" } as const;
+        return isListed && nodeOf(one) === lost ? { ...one, notice } : one;
+      }),
+    );
+    if (first === "the agent") atMs = announce(w, lost);
+    else isListed = true;
+    await w.until(() => phaseOf(w, lost) === "draining", 30);
+    isListed = true;
+    announce(w, lost, atMs - w.clock.wallMs());
+    await w.until(() => phaseOf(w, lost) === "gone", 180);
+    await w.live(60);
+    expect(told(w, "instance.notice")).toHaveLength(1);
+    expect(counts(w).asks).toBe(3);
+    expect(wrongs(w)).toEqual([]);
+  },
+);
 
 test("a notice without a time drains with the pool's own limits", async () => {
   const w = await fleet(2, SPOT);
@@ -148,7 +165,11 @@ test("an end that never came does nothing later", async () => {
   expect([told(w, "instance.notice").length, phaseOf(w, one)]).toEqual([1, "serving"]);
   delete w.agent(one).notice;
   await w.live(30 * 60);
-  expect([phaseOf(w, one), w.node(one).cordon.product, counts(w).asks]).toEqual(["serving", null, 2]);
+  expect([phaseOf(w, one), w.node(one).cordon.product, counts(w).asks]).toEqual([
+    "serving",
+    null,
+    2,
+  ]);
 });
 
 test("an unmanaged machine is told of and not touched", async () => {
@@ -168,5 +189,9 @@ test("a machine that was bought on demand is not drained for a preemption", asyn
   announce(w, lost);
   await w.live(60);
   expect(told(w, "instance.notice")).toHaveLength(1);
-  expect([phaseOf(w, lost), w.node(lost).cordon.product, counts(w).asks]).toEqual(["serving", null, 2]);
+  expect([phaseOf(w, lost), w.node(lost).cordon.product, counts(w).asks]).toEqual([
+    "serving",
+    null,
+    2,
+  ]);
 });

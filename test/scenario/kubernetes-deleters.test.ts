@@ -18,13 +18,16 @@ test("another deleter is named in explain, until its taint is gone", async () =>
   const app = openWorldApp(w);
   const [id = ""] = w.serving();
   const { kube } = clusterOf(w);
-  const state = async () => String((await app.call("GET", `/v1/nodes/${id}/explain`)).body["state"]);
+  const state = async () =>
+    String((await app.call("GET", `/v1/nodes/${id}/explain`)).body["state"]);
   const taint = (taints: object[]): void =>
     void kube.person.edit("nodes", "", nameOf(w, id), { spec: { taints } });
   expect(await state()).not.toContain("taint");
   taint([{ key: "ToBeDeletedByClusterAutoscaler", value: "1", effect: "NoSchedule" }]);
   await w.live(5);
-  expect(await state()).toContain("cluster-autoscaler deletes it (taint ToBeDeletedByClusterAutoscaler)");
+  expect(await state()).toContain(
+    "cluster-autoscaler deletes it (taint ToBeDeletedByClusterAutoscaler)",
+  );
   const how = { manager: "kubelet", sub: "status" } as const;
   const conditions = [{ type: "Ready", status: "Unknown", reason: "" }];
   kube.person.edit("nodes", "", nameOf(w, id), { status: { conditions } }, how);
@@ -58,7 +61,11 @@ test.each([
 
 test("a repair of a dead GPU cuts such a pod off at its deadline", async () => {
   const w = await joined(2);
-  const job = clusterOf(w).run({ name: "train", replicas: 2, annotations: { [KARPENTER]: "true" } });
+  const job = clusterOf(w).run({
+    name: "train",
+    replicas: 2,
+    annotations: { [KARPENTER]: "true" },
+  });
   const [id = ""] = w.serving();
   const machine = instanceOf(w, id);
   await w.until(() => job.on(nameOf(w, id)).length > 0, 60);

@@ -7,15 +7,7 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, darken, freeze, joined, kubeWrongs, nameOf, pass } from "../world/cluster.ts";
-import {
-  closeWorlds,
-  counts,
-  instanceOf,
-  lives,
-  phaseOf,
-  restart,
-  told,
-} from "../world/story.ts";
+import { closeWorlds, counts, instanceOf, lives, phaseOf, restart, told } from "../world/story.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -162,17 +154,20 @@ describe("with kubernetes.not_ready_after", () => {
     await w.until(() => phaseOf(w, id) !== "serving", 300);
   });
 
-  test.each(["is NotReady", "is deleted"])("a Node that a person cordoned and that %s is theirs", async (what) => {
-    const { w, id } = await lame(3);
-    const name = nameOf(w, id);
-    clusterOf(w).kube.person.cordon(name);
-    await w.live(30);
-    if (what === "is NotReady") say(w, id, "Unknown");
-    else clusterOf(w).kube.person.remove("nodes", "", name);
-    await pass(w, 7_200);
-    expect(phaseOf(w, id)).toBe("serving");
-    expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
-  });
+  test.each(["is NotReady", "is deleted"])(
+    "a Node that a person cordoned and that %s is theirs",
+    async (what) => {
+      const { w, id } = await lame(3);
+      const name = nameOf(w, id);
+      clusterOf(w).kube.person.cordon(name);
+      await w.live(30);
+      if (what === "is NotReady") say(w, id, "Unknown");
+      else clusterOf(w).kube.person.remove("nodes", "", name);
+      await pass(w, 7_200);
+      expect(phaseOf(w, id)).toBe("serving");
+      expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
+    },
+  );
 
   test("a freeze stops it, and the configuration's removal ends it", async () => {
     const { w, id } = await lame(3);

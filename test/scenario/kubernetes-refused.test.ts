@@ -3,11 +3,7 @@
  * in `explain`, in `doctor`, on the objects, in a metric, and it ends when the refusal ends.
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import {
-  policyDenied,
-  webhookDenied,
-  webhookFailed,
-} from "../fixture/kubernetes/admission.ts";
+import { policyDenied, webhookDenied, webhookFailed } from "../fixture/kubernetes/admission.ts";
 import type { World } from "../world/world.ts";
 import { openWorldApp } from "../world/app.ts";
 import { clusterOf, isMarked, joined, nameOf, neverLeaving, objectOf } from "../world/cluster.ts";
@@ -25,7 +21,8 @@ type Shown = { reason: string; note: string; regarding: { kind: string; name: st
 const eventsOf = (w: World, reason: string): Shown[] =>
   (clusterOf(w).kube.list("events") as unknown as Shown[]).filter((one) => one.reason === reason);
 
-const POOL = "    health: { unhealthy_threshold: 1 }\n    drain: { timeout: 1h, fatal_timeout: 1h }\n";
+const POOL =
+  "    health: { unhealthy_threshold: 1 }\n    drain: { timeout: 1h, fatal_timeout: 1h }\n";
 
 describe("a cordon that is refused for good", () => {
   test.each([
@@ -102,7 +99,12 @@ describe("an eviction that admission refuses", () => {
     expect(eventsOf(w, "DrainRefused")).toMatchObject([{ regarding: { kind: "Node", name } }]);
     expect(eventsOf(w, "DrainRefused")[0]?.note).toContain(said);
     const owners = eventsOf(w, "EvictionBlocked").map(({ regarding }) => regarding.name);
-    expect(owners.sort()).toEqual(web.on(name).map((pod) => pod.name).sort());
+    expect(owners.sort()).toEqual(
+      web
+        .on(name)
+        .map((pod) => pod.name)
+        .sort(),
+    );
     // As soon as it lets them go, they go.
     isOpen = true;
     await w.until(() => web.on(name).length === 0, 60);
@@ -166,20 +168,23 @@ describe("the Node of a machine that is gone", () => {
   });
 });
 
-test.each([503, 404, 409])("what a webhook (%d) keeps a Node from showing is said", async (code) => {
-  const w = await joined(2);
-  const app = openWorldApp(w);
-  const { id, name } = first(w);
-  const { kube } = clusterOf(w);
-  kube.admission = ({ path }) =>
-    path.endsWith(`/${name}/status`) ? webhookDenied("gate.example", code, "no status") : null;
-  w.xid(id, 79);
-  await w.live(30);
-  const view = await app.call("GET", "/v1/kubernetes");
-  expect(String(view.body["unshown"])).toContain(
-    `${name}: refused by admission webhook gate.example: no status`,
-  );
-  kube.admission = () => null;
-  await w.live(300);
-  expect((await app.call("GET", "/v1/kubernetes")).body["unshown"]).toHaveLength(0);
-});
+test.each([503, 404, 409])(
+  "what a webhook (%d) keeps a Node from showing is said",
+  async (code) => {
+    const w = await joined(2);
+    const app = openWorldApp(w);
+    const { id, name } = first(w);
+    const { kube } = clusterOf(w);
+    kube.admission = ({ path }) =>
+      path.endsWith(`/${name}/status`) ? webhookDenied("gate.example", code, "no status") : null;
+    w.xid(id, 79);
+    await w.live(30);
+    const view = await app.call("GET", "/v1/kubernetes");
+    expect(String(view.body["unshown"])).toContain(
+      `${name}: refused by admission webhook gate.example: no status`,
+    );
+    kube.admission = () => null;
+    await w.live(300);
+    expect((await app.call("GET", "/v1/kubernetes")).body["unshown"]).toHaveLength(0);
+  },
+);

@@ -403,7 +403,8 @@ describe("a person's word", () => {
 });
 
 test("a pool that follows its queue is back at its least when its pods have finished", async () => {
-  const queue = "    autoscaler: { type: queue, jobs_per_node: 1, scale_down_after: 0s }\n    cooldown: 1s\n";
+  const queue =
+    "    autoscaler: { type: queue, jobs_per_node: 1, scale_down_after: 0s }\n    cooldown: 1s\n";
   const w = await open(`${poolYaml(1, queue)}\nkubernetes: { enabled: true }\n`, {
     kubernetes: {},
   });

@@ -75,7 +75,14 @@ const kubeOf = (w: World, name: string) =>
 test("a pod's token ties its agent to the Node, and no other node's agent", async () => {
   const w = await joined(1);
   const [first, second] = [seed(w, "k1"), seed(w, "k2")];
-  const app = speak(w, new Map([["k1", first], ["k2", second], ["thief", first]]));
+  const app = speak(
+    w,
+    new Map([
+      ["k1", first],
+      ["k2", second],
+      ["thief", first],
+    ]),
+  );
   await w.until(() => kubeOf(w, "k1") !== null && kubeOf(w, "k2") !== null, 120);
   for (const name of ["k1", "k2"]) {
     expect(w.node(name).kube).toMatchObject({ name, by: "token", proof: "token" });

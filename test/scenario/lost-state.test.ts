@@ -28,7 +28,10 @@ afterEach(closeWorlds);
 /** The next life acts for this fleet. */
 function become(world: World, fleetId: string): void {
   world.fleetId = fleetId;
-  world.aliases.set("fake", forFleet(world.cloud, () => world.fleetId));
+  world.aliases.set(
+    "fake",
+    forFleet(world.cloud, () => world.fleetId),
+  );
 }
 
 /** The folder is gone: a new id, an empty database, and agents whose credentials are void. */
@@ -44,11 +47,7 @@ async function loseState(world: World): Promise<{ rejoin(): void }> {
   return { rejoin: () => lost.clear() };
 }
 
-async function answer(
-  world: World,
-  how: typeof ignoreFleet,
-  id: string,
-): Promise<FleetAnswer> {
+async function answer(world: World, how: typeof ignoreFleet, id: string): Promise<FleetAnswer> {
   const { reconciler, clock } = world;
   const answers: FleetAnswer[] = [];
   await reconciler.change((work) => {
@@ -243,38 +242,42 @@ describe("a look that is not answered", () => {
 });
 
 describe("a process that dies while a fleet is adopted", () => {
-  test.each(["before", "after"] as const)("at each write of it, %s its effect", async (side) => {
-    for (let call = 1; call <= 3; call++) {
-      const injector = new CrashInjector();
-      const w = await fleet(2);
-      const before = liveIds(w);
-      w.injector = injector;
-      w.tolerant = true;
-      const { rejoin } = await loseState(w);
-      await w.live(120);
-      injector.arm(call, side);
-      const asked = await adopt(w).then(
-        () => "answered",
-        () => "died",
-      );
-      await w.live(5).catch(() => undefined);
-      expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
-      injector.revive();
-      await startAgain(w);
-      await w.live(300);
-      expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
-      // The person asks again, whatever the answer was.
-      if (w.fleetId === "newone") {
-        expect(asked).toBe("died");
-        expect(await adopt(w)).toEqual({ kind: "done", changed: true });
+  test.each(["before", "after"] as const)(
+    "at each write of it, %s its effect",
+    async (side) => {
+      for (let call = 1; call <= 3; call++) {
+        const injector = new CrashInjector();
+        const w = await fleet(2);
+        const before = liveIds(w);
+        w.injector = injector;
+        w.tolerant = true;
+        const { rejoin } = await loseState(w);
+        await w.live(120);
+        injector.arm(call, side);
+        const asked = await adopt(w).then(
+          () => "answered",
+          () => "died",
+        );
+        await w.live(5).catch(() => undefined);
+        expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+        injector.revive();
         await startAgain(w);
+        await w.live(300);
+        expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+        // The person asks again, whatever the answer was.
+        if (w.fleetId === "newone") {
+          expect(asked).toBe("died");
+          expect(await adopt(w)).toEqual({ kind: "done", changed: true });
+          await startAgain(w);
+        }
+        expect(await adopt(w)).toEqual({ kind: "done", changed: false });
+        rejoin();
+        await w.live(600);
+        expect(liveIds(w)).toEqual(before);
+        expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
+        expect(w.serving().length).toBe(2);
       }
-      expect(await adopt(w)).toEqual({ kind: "done", changed: false });
-      rejoin();
-      await w.live(600);
-      expect(liveIds(w)).toEqual(before);
-      expect(counts(w)).toEqual({ live: 2, ended: 0, asks: 2 });
-      expect(w.serving().length).toBe(2);
-    }
-  }, 60_000);
+    },
+    60_000,
+  );
 });

@@ -115,7 +115,8 @@ const KEPT: [string, (world: World, node: string) => Promise<unknown>][] = [
       world.reconciler.change((draft) => {
         const pool = [...world.reconciler.fleet().pools.values()].find(({ name }) => name === "p");
         const until = world.clock.wallMs() + 86_400_000;
-        if (pool !== undefined) draft.putPool({ ...pool, hold: { by: "ann", why: "disks", until } });
+        if (pool !== undefined)
+          draft.putPool({ ...pool, hold: { by: "ann", why: "disks", until } });
       }),
   ],
   [

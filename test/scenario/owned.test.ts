@@ -242,7 +242,11 @@ test.each([
   world.xid(sick, 79);
   expect(await world.advance(() => world.node(sick).phase.kind === "held", HOUR_MS)).toBe(true);
   expect(reboots.size).toBe(0);
-  expect(told(world, "node.held").map(({ message }) => message).join()).toContain(why);
+  expect(
+    told(world, "node.held")
+      .map(({ message }) => message)
+      .join(),
+  ).toContain(why);
 });
 
 test("an agent that refuses the order is believed: no reboot is counted, and it is held", async () => {

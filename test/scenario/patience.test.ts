@@ -11,7 +11,12 @@ afterEach(closeWorlds);
 
 const DAY_MS = 86_400_000;
 const slow = (retryAfterMs: number) =>
-  ({ kind: "refused", class: "rate_limit", message: "slow down", retryAfterMs: waitMs(retryAfterMs) }) as const;
+  ({
+    kind: "refused",
+    class: "rate_limit",
+    message: "slow down",
+    retryAfterMs: waitMs(retryAfterMs),
+  }) as const;
 
 test("an ask that is told to wait for an hour is not repeated each second", async () => {
   const w = await fleet(1, "", { store: "memory" });

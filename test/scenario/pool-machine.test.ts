@@ -20,26 +20,36 @@ const PRICED = { store: "memory", terms: { pricePerHour: 50 } } as const;
 type Wanted = { name: string; size: number; more?: string };
 const file = (...pools: Wanted[]) => `${BASE}
 pools:
-${pools.map(({ name, size, more = "" }) => `  - name: ${name}
+${pools
+  .map(
+    ({ name, size, more = "" }) => `  - name: ${name}
     provider: fake
     instance_type: h100-8x
     region: east
     scaling: { min_nodes: ${size}, max_nodes: ${size + 3} }
-${more === "" ? "" : `    ${more}\n`}`).join("")}`;
+${more === "" ? "" : `    ${more}\n`}`,
+  )
+  .join("")}`;
 
 /** What a file cannot say of the simulated cloud: an image. */
 function withImages(w: World, images: Record<string, string>): void {
   for (const pool of w.config.pools) {
     const image = images[pool.name];
     for (const ref of pool.providers) {
-      const settings: MachineSettings = { ...ref.settings, ...(image === undefined ? {} : { image }) };
+      const settings: MachineSettings = {
+        ...ref.settings,
+        ...(image === undefined ? {} : { image }),
+      };
       if (Object.keys(settings).length > 0) ref.settings = settings;
     }
   }
 }
 
 /** Every purchase that the cloud was asked for; refused while `refuses` says so. */
-function recorded(w: World, refuses: (request: CreateRequest) => boolean = () => false): CreateRequest[] {
+function recorded(
+  w: World,
+  refuses: (request: CreateRequest) => boolean = () => false,
+): CreateRequest[] {
   const asked: CreateRequest[] = [];
   const create = w.cloud.create.bind(w.cloud);
   w.cloud.create = (request, fence, credential) => {
@@ -59,11 +69,14 @@ async function edited(w: World, yaml: string, images: Record<string, string>): P
 }
 
 const pricesOf = (w: World) =>
-  [...w.reconciler.fleet().nodes.values()].flatMap(({ pool, phase, instance }) => {
-    return phase.kind === "gone" || pool === null ? [] : [`${pool} ${instance?.pricePerHour}`];
-  }).toSorted();
+  [...w.reconciler.fleet().nodes.values()]
+    .flatMap(({ pool, phase, instance }) => {
+      return phase.kind === "gone" || pool === null ? [] : [`${pool} ${instance?.pricePerHour}`];
+    })
+    .toSorted();
 const running = (w: World) =>
-  [...w.cloud.world().instances.values()].filter(({ instance }) => instance.state === "running").length;
+  [...w.cloud.world().instances.values()].filter(({ instance }) => instance.state === "running")
+    .length;
 const cost = async (w: World) =>
   (await openWorldApp(w).call("GET", "/v1/cost")).body as unknown as CostView;
 
@@ -73,8 +86,14 @@ test("two pools of one provider buy two images, and an edit changes later purcha
   const asked = recorded(w);
   await edited(w, yaml, { a: "ami-1", b: "ami-2" });
   await w.until(() => w.serving().length === 4, 240);
-  const bought = () => asked.map(({ tags, settings }) => [tags["navarch-pool"], settings?.["image"]]);
-  expect(bought().toSorted()).toEqual([["a", "ami-1"], ["a", "ami-1"], ["b", "ami-2"], ["c", undefined]]);
+  const bought = () =>
+    asked.map(({ tags, settings }) => [tags["navarch-pool"], settings?.["image"]]);
+  expect(bought().toSorted()).toEqual([
+    ["a", "ami-1"],
+    ["a", "ami-1"],
+    ["b", "ami-2"],
+    ["c", undefined],
+  ]);
   await edited(w, yaml, { a: "ami-3", c: "ami-4" });
   await w.live(600);
   expect(bought()).toHaveLength(4);
@@ -112,8 +131,14 @@ test("an image that the cloud refuses keeps no other pool away, and its correcti
   recorded(w, ({ settings }) => settings?.["image"] === "bad");
   await edited(w, yaml, { a: "bad", b: "good" });
   await w.until(() => w.serving().length === 1, 120);
-  const [one] = w.reconciler.fleet().facts.values().filter(({ kind }) => kind === "rest");
-  expect(one).toMatchObject({ class: "bad_request", scope: expect.stringMatching(/^fake\/east\/\/h100-8x#/) });
+  const [one] = w.reconciler
+    .fleet()
+    .facts.values()
+    .filter(({ kind }) => kind === "rest");
+  expect(one).toMatchObject({
+    class: "bad_request",
+    scope: expect.stringMatching(/^fake\/east\/\/h100-8x#/),
+  });
   await edited(w, yaml, { a: "good", b: "good" });
   await w.until(() => w.serving().length === 2, 120);
 });
@@ -140,7 +165,10 @@ test("each pool's price counts in nodes and cost, over its provider's, and after
 
 test("a ceiling counts the pool's price", async () => {
   const spend = "spend: { max_per_hour: 90 }";
-  const w = await open(file({ name: "a", size: 4, more: `prices: [h100-8x=30]\n    ${spend}` }), PRICED);
+  const w = await open(
+    file({ name: "a", size: 4, more: `prices: [h100-8x=30]\n    ${spend}` }),
+    PRICED,
+  );
   await w.live(600);
   expect(running(w)).toBe(3);
 });
@@ -159,7 +187,9 @@ pools:
 `;
   const w = await open(yaml, PRICED);
   await w.until(() => w.serving().length === 2, 240);
-  const bought = [...w.cloud.world().instances.values()].map(({ instance }) => instance.instanceType);
+  const bought = [...w.cloud.world().instances.values()].map(
+    ({ instance }) => instance.instanceType,
+  );
   expect(bought).toEqual(["cheap", "cheap"]);
 });
 
@@ -179,7 +209,12 @@ pools:
   const create = w.cloud.create.bind(w.cloud);
   w.cloud.create = (request, fence, credential) => {
     if (!isCheapOut || request.instanceType !== "cheap") return create(request, fence, credential);
-    return Promise.resolve({ kind: "refused", class: "capacity", message: "none", retryAfterMs: null });
+    return Promise.resolve({
+      kind: "refused",
+      class: "capacity",
+      message: "none",
+      retryAfterMs: null,
+    });
   };
   await edited(w, yaml(1), {});
   await w.until(() => w.serving().length === 1, 120);
@@ -188,6 +223,8 @@ pools:
   await w.until(() => w.serving().length === 2, 240);
   await edited(w, yaml(1), {});
   await w.until(() => running(w) === 1, 240);
-  const left = [...w.cloud.world().instances.values()].filter(({ instance }) => instance.state === "running");
+  const left = [...w.cloud.world().instances.values()].filter(
+    ({ instance }) => instance.state === "running",
+  );
   expect(left.map(({ instance }) => instance.instanceType)).toEqual(["cheap"]);
 });

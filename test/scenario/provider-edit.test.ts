@@ -24,13 +24,17 @@ const file = (providers: string, pools: readonly [string, string, number][]) => 
   `providers: { ${providers} }`,
 )}
 pools:
-${pools.map(([name, at, size]) => `  - name: ${name}
+${pools
+  .map(
+    ([name, at, size]) => `  - name: ${name}
     provider: ${at}
     instance_type: h100-8x
     region: east
     scaling: { min_nodes: ${size}, max_nodes: ${size + 3} }
     health: { unhealthy_threshold: 1 }
-`).join("")}`;
+`,
+  )
+  .join("")}`;
 const FAKE = "{ type: fake, gpu_count: 2 }";
 
 /** Machines that were ever bought, and those that run. */
@@ -57,7 +61,10 @@ test.each<[string, Partial<Reach>]>([
   ["whose account is not known", {}],
   ["that tell account and region", { account: "fake 1", region: "east" }],
 ])("two providers %s end nothing of each other", async (_what, reach) => {
-  const yaml = file(`fake: ${FAKE}, other: ${FAKE}`, [["p", "fake", 2], ["q", "other", 2]]);
+  const yaml = file(`fake: ${FAKE}, other: ${FAKE}`, [
+    ["p", "fake", 2],
+    ["q", "other", 2],
+  ]);
   const w = await open(file(`fake: ${FAKE}`, [["p", "fake", 2]]));
   w.cloud.reach = () => ({ ...REACHES_ANY, type: "fake", ...reach });
   w.aliases.set("other", aliasOf(w.cloud, "other", reach));
@@ -81,7 +88,13 @@ async function twoProviders(reach: Partial<Reach>): Promise<World> {
   const known: Reach = { ...REACHES_ANY, type: "fake", ...reach };
   w.cloud.reach = () => ({ ...known, account: isListed ? known.account : null });
   w.aliases.set("other", aliasOf(w.cloud, "other", reach));
-  await restart(w, file(`fake: ${FAKE}, other: ${FAKE}`, [["p", "fake", 1], ["q", "other", 1]]));
+  await restart(
+    w,
+    file(`fake: ${FAKE}, other: ${FAKE}`, [
+      ["p", "fake", 1],
+      ["q", "other", 1],
+    ]),
+  );
   await w.until(() => w.serving().length === 2, 120);
   return w;
 }
@@ -96,14 +109,22 @@ function sharedRows(w: World): (string | null)[] {
 
 test("two providers that show one account and region are a condition, an event and a row", async () => {
   const w = await twoProviders({ account: "fake 1", region: "east" });
-  const said = "providers fake and other buy with one account fake 1 in east: each lists the other's " +
+  const said =
+    "providers fake and other buy with one account fake 1 in east: each lists the other's " +
     "machines and ends none of them, but ceilings, limits of calls and back-offs of one do not count " +
     "for the other; keep one of them, and write what differs (image, disk_gb, prices, …) in the pools";
   expect(conditions(w)).toEqual([said]);
   expect(sharedRows(w)).toEqual([said, said]);
-  const told = () => w.events.filter(({ kind }) => kind === "pool.condition").map(({ message }) => message);
+  const told = () =>
+    w.events.filter(({ kind }) => kind === "pool.condition").map(({ message }) => message);
   expect(told().toSorted()).toEqual([`provider fake: ${said}`, `provider other: ${said}`]);
-  await restart(w, file(`fake: ${FAKE}, other: ${FAKE}`, [["p", "fake", 1], ["q", "other", 1]]));
+  await restart(
+    w,
+    file(`fake: ${FAKE}, other: ${FAKE}`, [
+      ["p", "fake", 1],
+      ["q", "other", 1],
+    ]),
+  );
   await w.live(600);
   expect(told()).toHaveLength(2);
 });
@@ -120,38 +141,47 @@ test.each<[string, Partial<Reach>]>([
 
 test.each<[string, string, Partial<Reach>]>([
   ["renamed", file(`other: ${FAKE}`, [["p", "other", 3]]), {}],
-  ["removed with another in its place", file(`other: ${FAKE}`, [["p", "other", 3]]), { account: "fake 2" }],
+  [
+    "removed with another in its place",
+    file(`other: ${FAKE}`, [["p", "other", 3]]),
+    { account: "fake 2" },
+  ],
   ["moved to another region", file(`fake: ${FAKE}`, [["p", "fake", 3]]), { region: "west" }],
   ["moved to another account", file(`fake: ${FAKE}`, [["p", "fake", 3]]), { account: "fake 2" }],
   ["changed to another type", file(`fake: ${FAKE}`, [["p", "fake", 3]]), { type: "lambda" }],
-])("a provider that was %s in the file ends nothing at the next start", async (what, yaml, over) => {
-  const home: Reach = { type: "fake", account: "fake 1", region: "east" };
-  const w = await open(file(`fake: ${FAKE}`, [["p", "fake", 3]]));
-  w.cloud.reach = () => home;
-  await w.until(() => w.serving().length === 3, 120);
-  const before = w.serving();
-  const moved = { ...home, ...over };
-  if (what.startsWith("re")) w.aliases.set("other", aliasOf(w.cloud, "other", moved));
-  else w.aliases.set("fake", { ...aliasOf(w.cloud, "fake", moved), ...nothing(what) });
-  await restart(w, yaml);
-  await w.live(HOUR_S);
-  expect(machines(w)).toEqual({ bought: 3, running: 3 });
-  expect(w.serving()).toEqual(before);
-  expect(conditions(w).join("; ")).toContain("3 nodes are held");
-  const [row] = doctorRows(w);
-  expect(row?.unavailable ?? row?.trouble ?? "").toContain("3 nodes are held, billed and not ended");
+])(
+  "a provider that was %s in the file ends nothing at the next start",
+  async (what, yaml, over) => {
+    const home: Reach = { type: "fake", account: "fake 1", region: "east" };
+    const w = await open(file(`fake: ${FAKE}`, [["p", "fake", 3]]));
+    w.cloud.reach = () => home;
+    await w.until(() => w.serving().length === 3, 120);
+    const before = w.serving();
+    const moved = { ...home, ...over };
+    if (what.startsWith("re")) w.aliases.set("other", aliasOf(w.cloud, "other", moved));
+    else w.aliases.set("fake", { ...aliasOf(w.cloud, "fake", moved), ...nothing(what) });
+    await restart(w, yaml);
+    await w.live(HOUR_S);
+    expect(machines(w)).toEqual({ bought: 3, running: 3 });
+    expect(w.serving()).toEqual(before);
+    expect(conditions(w).join("; ")).toContain("3 nodes are held");
+    const [row] = doctorRows(w);
+    expect(row?.unavailable ?? row?.trouble ?? "").toContain(
+      "3 nodes are held, billed and not ended",
+    );
 
-  // As it was: everything goes on.
-  w.aliases.clear();
-  await restart(w, file(`fake: ${FAKE}`, [["p", "fake", 3]]));
-  await w.live(60);
-  expect(conditions(w)).toEqual([]);
-  expect(doctorRows(w)).toEqual([]);
-  const [id = ""] = before;
-  await order(w, id, "terminate");
-  await w.until(() => machines(w).bought === 4 && w.serving().length === 3, 300);
-  expect(machines(w)).toEqual({ bought: 4, running: 3 });
-});
+    // As it was: everything goes on.
+    w.aliases.clear();
+    await restart(w, file(`fake: ${FAKE}`, [["p", "fake", 3]]));
+    await w.live(60);
+    expect(conditions(w)).toEqual([]);
+    expect(doctorRows(w)).toEqual([]);
+    const [id = ""] = before;
+    await order(w, id, "terminate");
+    await w.until(() => machines(w).bought === 4 && w.serving().length === 3, 300);
+    expect(machines(w)).toEqual({ bought: 4, running: 3 });
+  },
+);
 
 /** A list of another account or region shows nothing. */
 function nothing(what: string) {

@@ -19,7 +19,14 @@ for (const n of [1, 2, 3]) {
     const [sick = ""] = w.serving();
     w.xid(sick, 79);
     await w.until(() => w.story(sick).includes("node.replaced"), 300);
-    const steps = ["node.unhealthy", "node.cordoned", "node.draining", "node.drained", "node.terminated", "node.replaced"];
+    const steps = [
+      "node.unhealthy",
+      "node.cordoned",
+      "node.draining",
+      "node.drained",
+      "node.terminated",
+      "node.replaced",
+    ];
     expect(w.story(sick).filter((kind) => steps.includes(kind))).toEqual(steps);
     expect(w.serving().length).toBe(3);
     expect(w.cloud.reality().live.length).toBe(3);
@@ -35,7 +42,9 @@ test("a definitive finding isolates at once; the threshold gates the drain", asy
   await w.turn();
   expect(w.node(sick).cordon.product).not.toBeNull();
   expect(w.node(sick).phase.kind).toBe("suspect");
-  expect(w.reconciler.lastPlan().waits.find((wait) => wait.node === sick)?.reason).toBe("threshold");
+  expect(w.reconciler.lastPlan().waits.find((wait) => wait.node === sick)?.reason).toBe(
+    "threshold",
+  );
 });
 
 test("application faults on every node cordon nothing", async () => {
@@ -62,7 +71,9 @@ test("surge: the replacement serves before the sick node is drained", async () =
   const [sick = ""] = w.serving();
   w.xid(sick, 79);
   await w.until(() => w.story(sick).includes("node.terminated"), 200);
-  const order = w.events.filter((e) => ["node.verified", "node.draining", "node.terminated"].includes(e.kind));
+  const order = w.events.filter((e) =>
+    ["node.verified", "node.draining", "node.terminated"].includes(e.kind),
+  );
   const tail = order.slice(-3).map((e) => e.kind);
   expect(tail).toEqual(["node.verified", "node.draining", "node.terminated"]);
   expect(w.serving().length).toBe(2);
@@ -75,7 +86,11 @@ test("a fault on every node takes them out one at a time (max_unavailable 20% of
   for (const id of before) w.xid(id, 48);
   let most = 0;
   await w.until(() => {
-    const out = w.nodes().filter((n) => n.cordon.product !== null || ["draining", "terminating"].includes(n.phase.kind));
+    const out = w
+      .nodes()
+      .filter(
+        (n) => n.cordon.product !== null || ["draining", "terminating"].includes(n.phase.kind),
+      );
     most = Math.max(most, out.length);
     return before.every((id) => w.story(id).includes("node.replaced"));
   }, 2_000);
@@ -97,8 +112,16 @@ test("a node cordoned by a person is not repaired away, and the person's cordon 
   const w = await fleet(2, threshold(1));
   const [sick = ""] = w.serving();
   const command = {
-    id: "c1", node: sick, type: "cordon", reason: "looking at it", force: false, timeoutMs: null, issuedBy: "ann",
-    issuedAt: w.clock.wallMs(), state: "accepted", message: null,
+    id: "c1",
+    node: sick,
+    type: "cordon",
+    reason: "looking at it",
+    force: false,
+    timeoutMs: null,
+    issuedBy: "ann",
+    issuedAt: w.clock.wallMs(),
+    state: "accepted",
+    message: null,
   } as never;
   const applied = w.reconciler.takeCommand(command);
   await w.turn();
@@ -118,16 +141,34 @@ test("a thermal condition that clears lifts the product's cordon and nothing els
   agent.spool.push({
     seq: agent.seq,
     finding: {
-      kind: "thermal", code: null, reason: "shutdown", pci: null, gpu_index: 0, gpu_uuid: agent.uuids[0] ?? null, mig: null, pid: null, process_name: null,
-      at: new Date(w.clock.wallMs()).toISOString(), boot_id: "boot-1" as never, severity: "fatal", message: "97 C",
-      metrics: { temperature: 97, shutdown_limit: 95 }, source: "sim", foreign: false, injected: false, kmsg_seq: null,
+      kind: "thermal",
+      code: null,
+      reason: "shutdown",
+      pci: null,
+      gpu_index: 0,
+      gpu_uuid: agent.uuids[0] ?? null,
+      mig: null,
+      pid: null,
+      process_name: null,
+      at: new Date(w.clock.wallMs()).toISOString(),
+      boot_id: "boot-1" as never,
+      severity: "fatal",
+      message: "97 C",
+      metrics: { temperature: 97, shutdown_limit: 95 },
+      source: "sim",
+      foreign: false,
+      injected: false,
+      kmsg_seq: null,
     },
   });
   agent.active = [`thermal/shutdown/${agent.uuids[0]}`];
   agent.processes = 3;
   await w.until(() => w.node(hot).cordon.product !== null, 120);
   agent.active = [];
-  await w.until(() => w.node(hot).phase.kind === "serving" && w.node(hot).cordon.product === null, 200);
+  await w.until(
+    () => w.node(hot).phase.kind === "serving" && w.node(hot).cordon.product === null,
+    200,
+  );
   expect(w.cloud.reality().live.length).toBe(2);
   expect(w.story(hot)).toContain("node.recovered");
 });
@@ -161,7 +202,9 @@ test("a control plane paused for an hour condemns nobody", async () => {
   w.clock.sleepThrough(3_600_000);
   await w.live(120);
   expect(w.serving().length).toBe(4);
-  expect(w.events.filter((e) => ["node.silent", "node.cordoned", "node.draining"].includes(e.kind))).toEqual([]);
+  expect(
+    w.events.filter((e) => ["node.silent", "node.cordoned", "node.draining"].includes(e.kind)),
+  ).toEqual([]);
 });
 
 test("a wall clock that jumps by an hour makes the product still, not destructive", async () => {
@@ -177,8 +220,16 @@ test("scaling down drains before it ends, and a cordoned node goes first", async
   const [first = "", , third = ""] = w.serving();
   w.agent(first).processes = 2;
   const command = {
-    id: "c1", node: third, type: "cordon", reason: "odd", force: false, timeoutMs: null, issuedBy: "ann", issuedAt: w.clock.wallMs(),
-    state: "accepted", message: null,
+    id: "c1",
+    node: third,
+    type: "cordon",
+    reason: "odd",
+    force: false,
+    timeoutMs: null,
+    issuedBy: "ann",
+    issuedAt: w.clock.wallMs(),
+    state: "accepted",
+    message: null,
   } as never;
   void w.reconciler.takeCommand(command);
   if (w.config.pools[0]?.scaling) w.config.pools[0].scaling.minNodes = 1;

@@ -263,7 +263,9 @@ test("what runs at a price that nobody tells is not free under a ceiling", async
   await up(world, 10);
   world.config.safety.spend.perHourMax = 60;
   const spendBudget = openSpendBudget(world.reconciler.fleet(), world.config, world.clock.wallMs());
-  expect(spendBudget.take({ pool: "p", provider: "fake", price: 30, replaces: false })).not.toBeNull();
+  expect(
+    spendBudget.take({ pool: "p", provider: "fake", price: 30, replaces: false }),
+  ).not.toBeNull();
 });
 
 test("nothing is given up for a node that no ceiling would let us buy", async () => {

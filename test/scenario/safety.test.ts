@@ -214,10 +214,7 @@ test("a list that collapses blinds everything, and sight comes back by itself", 
   const conditions = () =>
     told(world, "pool.condition").map(({ pool, message }) => `${pool}: ${message.slice(0, 46)}`);
   const begun = "provider fake: the list of fake shrank implaus";
-  expect(conditions()).toEqual([
-    `p: ${begun}`,
-    `q: ${begun}`,
-  ]);
+  expect(conditions()).toEqual([`p: ${begun}`, `q: ${begun}`]);
   world.cloud.list = list;
   await whole(world, 8, HOUR_MS);
   expect(steps.ends).toEqual([sick]);

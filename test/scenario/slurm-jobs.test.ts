@@ -33,9 +33,11 @@ function judge(repair: Repair, most: number): string[] {
   const orders = journal.filter(({ what }) => isJobOrder(what));
   if (orders.length === 0 || orders.length > most) out.push(`${orders.length} orders to jobs`);
   if (orders.some(({ node }) => node !== job)) out.push("another job was told");
-  if (orders.some(({ reason }) => reason !== name)) out.push("a job was told where it runs no more");
+  if (orders.some(({ reason }) => reason !== name))
+    out.push("a job was told where it runs no more");
   const drainedAt = journal.find(({ what }) => what === "drain")?.at ?? 0;
-  if (orders.some(({ at }) => at < drainedAt + DRAIN_MS * 0.9)) out.push("told before the deadline");
+  if (orders.some(({ at }) => at < drainedAt + DRAIN_MS * 0.9))
+    out.push("told before the deadline");
   return out;
 }
 
@@ -65,25 +67,28 @@ test.each([
   ["requeued once", REQUEUE, LONG, 1, "slurm.requeue"],
   // A second signal after a crash is harmless; it never reaches another node.
   ["signalled", SIGNAL, { ...LONG, stopMs: 5_000 }, 2, "slurm.signal"],
-] as const)("S30: a job is %s at the deadline, whatever dies", async (_how, pool, job, most, call) => {
-  const all = await pointsOf(pool, job);
-  const told = all.findIndex(({ what }) => what === call);
-  expect(told).toBeGreaterThan(0);
-  // What comes before and after is the repair of `slurm-crash.test.ts`.
-  const points = all.slice(told - BEFORE, told + AFTER);
-  const seen = new Set<string>();
-  const bad: string[] = [];
-  for (const point of points) {
-    if (seen.has(point.leaves)) continue;
-    seen.add(point.leaves);
-    const wrong = await crashAt(pool, job, point, most);
-    if (wrong.length > 0) {
-      bad.push(`${point.n}${point.side} ${point.what}: ${wrong.join("; ").slice(0, 400)}`);
+] as const)(
+  "S30: a job is %s at the deadline, whatever dies",
+  async (_how, pool, job, most, call) => {
+    const all = await pointsOf(pool, job);
+    const told = all.findIndex(({ what }) => what === call);
+    expect(told).toBeGreaterThan(0);
+    // What comes before and after is the repair of `slurm-crash.test.ts`.
+    const points = all.slice(told - BEFORE, told + AFTER);
+    const seen = new Set<string>();
+    const bad: string[] = [];
+    for (const point of points) {
+      if (seen.has(point.leaves)) continue;
+      seen.add(point.leaves);
+      const wrong = await crashAt(pool, job, point, most);
+      if (wrong.length > 0) {
+        bad.push(`${point.n}${point.side} ${point.what}: ${wrong.join("; ").slice(0, 400)}`);
+      }
     }
-  }
-  expect(bad).toEqual([]);
-  expect(seen.size).toBeGreaterThan(20);
-});
+    expect(bad).toEqual([]);
+    expect(seen.size).toBeGreaterThan(20);
+  },
+);
 
 test("S30: a job that may not be requeued is left until the end of its grace", async () => {
   const repair = await openOne(REQUEUE, { ...LONG, isRequeueable: false });

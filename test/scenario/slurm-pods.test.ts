@@ -17,8 +17,9 @@ test("S56: pending jobs grow the pods, and their end lowers them with a drain fi
   const world = new PodWorld({ replicas: 1, minReplicas: 1 });
   await world.live(60);
   for (let i = 0; i < 3; i += 1) world.slurm.submit({ gpus: 8, lastsMs: 120_000 + i * 60_000 });
-  expect(await world.until(() => world.slurm.jobs().every((job) => job.state === "RUNNING"), 60))
-    .toBe(true);
+  expect(
+    await world.until(() => world.slurm.jobs().every((job) => job.state === "RUNNING"), 60),
+  ).toBe(true);
   expect([world.replicas, world.sizes]).toEqual([3, ["1 → 3"]]);
   expect(await world.until(() => world.replicas === 1, 600)).toBe(true);
   expect([world.wrong, failed(world)]).toEqual([[], []]);
@@ -62,7 +63,10 @@ test("S56: nothing is lowered while Slurm, the API server or a person says no", 
   world.isKubeAway = false;
   world.frozen = "ordered by alice";
   await world.live(600);
-  expect([world.replicas, world.status()?.why]).toEqual([3, "the fleet is frozen: ordered by alice"]);
+  expect([world.replicas, world.status()?.why]).toEqual([
+    3,
+    "the fleet is frozen: ordered by alice",
+  ]);
   world.frozen = null;
   world.slurm.update(podOf(1), { state: "drain", reason: "maint by alice" }, "alice");
   await world.live(600);
@@ -145,7 +149,10 @@ const step = fc.oneof(
   }),
   fc.record({ kind: fc.constant("drain" as const), index: fc.integer({ min: 0, max: 5 }) }),
   fc.record({ kind: fc.constant("undrain" as const), index: fc.integer({ min: 0, max: 5 }) }),
-  fc.record({ kind: fc.constant("fault" as const), lost: fc.double({ min: 0, max: 0.4, noNaN: true }) }),
+  fc.record({
+    kind: fc.constant("fault" as const),
+    lost: fc.double({ min: 0, max: 0.4, noNaN: true }),
+  }),
   fc.constant({ kind: "down" as const }),
   fc.constant({ kind: "away" as const }),
   fc.constant({ kind: "calm" as const }),
@@ -182,7 +189,10 @@ function perform(world: PodWorld, one: Step): void {
   }
 }
 
-const walk = fc.array(fc.tuple(step, fc.integer({ min: 1, max: 120 })), { maxLength: 40, size: "max" });
+const walk = fc.array(fc.tuple(step, fc.integer({ min: 1, max: 120 })), {
+  maxLength: 40,
+  size: "max",
+});
 
 test("S56: whatever happens, no pod goes with work or undrained, and demand is met", async () => {
   const runs = fc.asyncProperty(walk, fc.nat(), async (steps, seed) => {

@@ -49,13 +49,13 @@ describe("an unmanaged machine", () => {
     join(w, ["lone"], "elsewhere");
     await w.until(() => w.serving().length === 5, 60);
     const a = openWorldApp(w);
-    expect(await gauges(a, "navarch_nodes_total")).toEqual({ "p": 4, "": 1 });
-    expect(await gauges(a, "navarch_nodes_unmanaged")).toEqual({ "p": 3, "": 1 });
+    expect(await gauges(a, "navarch_nodes_total")).toEqual({ p: 4, "": 1 });
+    expect(await gauges(a, "navarch_nodes_unmanaged")).toEqual({ p: 3, "": 1 });
     w.xid("k1", 79);
     w.xid("lone", 79);
     await w.advance(() => w.node("lone").cordon.product !== null, 120_000);
-    expect(await gauges(a, "navarch_nodes_unhealthy")).toEqual({ "p": 1, "": 1 });
-    expect(await gauges(a, "navarch_nodes_healthy")).toEqual({ "p": 3, "": 0 });
+    expect(await gauges(a, "navarch_nodes_unhealthy")).toEqual({ p: 1, "": 1 });
+    expect(await gauges(a, "navarch_nodes_healthy")).toEqual({ p: 3, "": 0 });
     expect(await gauges(a, "navarch_pool_healthy_nodes")).toEqual({ p: 1 });
     expect(await gauges(a, "navarch_pool_desired_nodes")).toEqual({ p: 1 });
     const status = (await a.call("GET", "/v1/pools/p/status")).body;
@@ -127,9 +127,7 @@ describe("an unmanaged machine", () => {
       expect(w.serving()).not.toContain(sick);
       expect(w.cloud.reality().live).toHaveLength(4);
       expect(w.node("k1").phase.kind).toBe("draining");
-      expect(w.reconciler.lastPlan().waits.map(({ node }) => node)).toEqual([
-        "k1" as never,
-      ]);
+      expect(w.reconciler.lastPlan().waits.map(({ node }) => node)).toEqual(["k1" as never]);
     },
   );
 
@@ -138,7 +136,10 @@ describe("an unmanaged machine", () => {
     const a = openWorldApp(w);
     const forget = (id: string) => a.call("DELETE", `/v1/nodes/${id}`, { reason: "scrapped" });
     const speaking = await forget("k1");
-    expect([speaking.status, speaking.text]).toEqual([409, expect.stringContaining("still reports")]);
+    expect([speaking.status, speaking.text]).toEqual([
+      409,
+      expect.stringContaining("still reports"),
+    ]);
     const [bought = ""] = w.serving().filter((id) => id !== "k1" && id !== "k2");
     expect((await forget(bought)).text).toContain("was bought by this fleet: terminate it");
     expect((await a.call("DELETE", "/v1/nodes/k1", {}, "both")).status).toBe(409);

@@ -205,7 +205,10 @@ test("a newer agent is left alone, and nobody can order it back", async () => {
   const [newer = ""] = world.serving().sort();
   setVersion(world, agents, newer, "1.2.0");
   await world.live(30);
-  const answer = await openWorldApp(world).call("POST", "/v1/upgrade", { to: "1.1.0", force: true });
+  const answer = await openWorldApp(world).call("POST", "/v1/upgrade", {
+    to: "1.1.0",
+    force: true,
+  });
   expect([answer.status, answer.text]).toEqual([
     400,
     expect.stringContaining("force: a downgrade needs a person at the machine"),

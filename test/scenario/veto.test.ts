@@ -90,12 +90,16 @@ describe("a freeze", () => {
     const causes: { text: string }[] = why["causes"] ?? [];
     expect(causes.at(-1)?.text).toEndWith("; repair: replace (its rule suggests reboot)");
     const pool = (await a.call("GET", "/v1/pools/p/explain")).body;
-    expect(texts(pool["blockers"])[0]).toMatch(/^the fleet is frozen by admin until \S+: roll-out\. Navarch drains, /);
+    expect(texts(pool["blockers"])[0]).toMatch(
+      /^the fleet is frozen by admin until \S+: roll-out\. Navarch drains, /,
+    );
     expect(await metrics(a, "navarch_safety_frozen")).toEqual([
       'navarch_safety_frozen{pool=""} 1',
       'navarch_safety_frozen{pool="p"} 1',
     ]);
-    expect(await metrics(a, 'navarch_plan_waits')).toContain('navarch_plan_waits{reason="human"} 2');
+    expect(await metrics(a, "navarch_plan_waits")).toContain(
+      'navarch_plan_waits{reason="human"} 2',
+    );
     expect(told(w, "safety.frozen").map((event) => [event.actor, event.pool])).toEqual([
       ["human:admin", null],
     ]);

@@ -6,13 +6,7 @@
  */
 import { expect, test } from "bun:test";
 import { drawSeed } from "../seed.ts";
-import {
-  beginningOf,
-  enumerate,
-  newTally,
-  sample,
-  type Tally,
-} from "./crash/enumerate.ts";
+import { beginningOf, enumerate, newTally, sample, type Tally } from "./crash/enumerate.ts";
 import type { Cell } from "./crash/life.ts";
 import { REPLIES, replyOf } from "./crash/reply.ts";
 import { CLASSES, WORKFLOWS } from "./crash/workflow.ts";

@@ -24,13 +24,17 @@ test.each([
   [1, 2],
   [2, 2],
   [3, 1],
-] as const)("pools, seed %d, control planes %d: every promise is kept", async (seed, planes) => {
-  const told = await tell(seed, planes);
-  expect(told.totals.placed).toBeGreaterThan(50);
-  expect(told.totals.lost).toBeGreaterThan(0);
-  expect(told.crashes).toBeGreaterThan(1);
-  if (planes === 2) expect(told.freezes).toBeGreaterThan(1);
-}, 120_000);
+] as const)(
+  "pools, seed %d, control planes %d: every promise is kept",
+  async (seed, planes) => {
+    const told = await tell(seed, planes);
+    expect(told.totals.placed).toBeGreaterThan(50);
+    expect(told.totals.lost).toBeGreaterThan(0);
+    expect(told.crashes).toBeGreaterThan(1);
+    if (planes === 2) expect(told.freezes).toBeGreaterThan(1);
+  },
+  120_000,
+);
 
 test("pools of a drawn seed", async () => {
   const seed = drawSeed();

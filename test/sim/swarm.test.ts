@@ -74,38 +74,50 @@ const SCHEDULERS = [
   { sinks: "both", seed: 9 },
 ] as const;
 
-test.each(SCHEDULERS)("tellStory() in $sinks, seed $seed, holds every invariant", async (of) => {
-  const one = { ...of, nodes: 6, days: 0.25, troubles: 60 };
-  const told = await tell(one);
-  expect(badOf(told, one)).toEqual([]);
-  expect(told.replaced).toBeGreaterThan(1);
-  if (of.sinks === "kubernetes") return;
-  expect(inSlurm(told, "api", "drain")).toBeGreaterThan(1);
-  expect(inSlurm(told, "api", "undrain")).toBeGreaterThan(1);
-  expect(inSlurm(told, "alice", "drain")).toBeGreaterThan(0);
-}, 120_000);
+test.each(SCHEDULERS)(
+  "tellStory() in $sinks, seed $seed, holds every invariant",
+  async (of) => {
+    const one = { ...of, nodes: 6, days: 0.25, troubles: 60 };
+    const told = await tell(one);
+    expect(badOf(told, one)).toEqual([]);
+    expect(told.replaced).toBeGreaterThan(1);
+    if (of.sinks === "kubernetes") return;
+    expect(inSlurm(told, "api", "drain")).toBeGreaterThan(1);
+    expect(inSlurm(told, "api", "undrain")).toBeGreaterThan(1);
+    expect(inSlurm(told, "alice", "drain")).toBeGreaterThan(0);
+  },
+  120_000,
+);
 
-test.each(["slurm", "both"] as const)("tellStory() in %s, away as GPUs fail", async (sinks) => {
-  const shape = shapeOf(13, 6, sinks);
-  const down = { name: "down", forMs: 40 * MINUTE, fault: { down: true } };
-  const away = { kind: "slurmctld", ...down } as const;
-  const faults: Fault[] = [
-    { at: 10 * MINUTE, what: away },
-    ...[1, 2, 3, 4].map((who) => {
-      return { at: (12 + 2 * who) * MINUTE, what: { kind: "xid" as const, who, code: 79 } };
-    }),
-  ];
-  const told = await tellStory(shape, faults, { endMs: 2 * HOUR });
-  expect(told.found).toEqual([]);
-  expect(told.replaced).toBeGreaterThan(0);
-}, 120_000);
+test.each(["slurm", "both"] as const)(
+  "tellStory() in %s, away as GPUs fail",
+  async (sinks) => {
+    const shape = shapeOf(13, 6, sinks);
+    const down = { name: "down", forMs: 40 * MINUTE, fault: { down: true } };
+    const away = { kind: "slurmctld", ...down } as const;
+    const faults: Fault[] = [
+      { at: 10 * MINUTE, what: away },
+      ...[1, 2, 3, 4].map((who) => {
+        return { at: (12 + 2 * who) * MINUTE, what: { kind: "xid" as const, who, code: 79 } };
+      }),
+    ];
+    const told = await tellStory(shape, faults, { endMs: 2 * HOUR });
+    expect(told.found).toEqual([]);
+    expect(told.replaced).toBeGreaterThan(0);
+  },
+  120_000,
+);
 
-test.each(["slurm", "both"] as const)("tellStory() in %s, a drawn seed", async (sinks) => {
-  const seed = drawSeed();
-  process.stdout.write(`swarm in ${sinks}: seed ${seed}\n`);
-  const one = { sinks, seed, nodes: 6, days: 0.25, troubles: 60 };
-  expect(badOf(await tell(one), one)).toEqual([]);
-}, 120_000);
+test.each(["slurm", "both"] as const)(
+  "tellStory() in %s, a drawn seed",
+  async (sinks) => {
+    const seed = drawSeed();
+    process.stdout.write(`swarm in ${sinks}: seed ${seed}\n`);
+    const one = { sinks, seed, nodes: 6, days: 0.25, troubles: 60 };
+    expect(badOf(await tell(one), one)).toEqual([]);
+  },
+  120_000,
+);
 
 /** People hold every node, then GPUs fail; or the drains of repairs are taken over at once. */
 test.each(["drain", "reserve", "reboot", "take"] as const)(
@@ -151,18 +163,26 @@ test.each([
   ["slurm", 14],
   ["slurm", 24],
   ["both", 5],
-] as const)("two control planes in %s, seed %d: a frozen leader undoes nothing", async (sinks, seed) => {
-  const told = await tellTwo(seed, sinks);
-  expect(told.freezes).toBeGreaterThan(1);
-  const frozenAt = told.story.filter((line) => FROZEN_AT_A_MARK.test(line));
-  expect(frozenAt.length).toBeGreaterThan(0);
-}, 120_000);
+] as const)(
+  "two control planes in %s, seed %d: a frozen leader undoes nothing",
+  async (sinks, seed) => {
+    const told = await tellTwo(seed, sinks);
+    expect(told.freezes).toBeGreaterThan(1);
+    const frozenAt = told.story.filter((line) => FROZEN_AT_A_MARK.test(line));
+    expect(frozenAt.length).toBeGreaterThan(0);
+  },
+  120_000,
+);
 
-test.each(["slurm", "both"] as const)("two control planes in %s, a drawn seed", async (sinks) => {
-  const seed = drawSeed();
-  process.stdout.write(`two control planes in ${sinks}: seed ${seed}\n`);
-  await tellTwo(seed, sinks);
-}, 120_000);
+test.each(["slurm", "both"] as const)(
+  "two control planes in %s, a drawn seed",
+  async (sinks) => {
+    const seed = drawSeed();
+    process.stdout.write(`two control planes in ${sinks}: seed ${seed}\n`);
+    await tellTwo(seed, sinks);
+  },
+  120_000,
+);
 
 test("tellStory() one seed gives one trace, in two processes", async () => {
   const args = ["--seed", "7", "--nodes", "6", "--days", "0.5", "--troubles", "20", "--xids", "4"];

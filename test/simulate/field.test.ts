@@ -33,7 +33,8 @@ function pathsOf(value: unknown, path: string, found: Set<string>): void {
 }
 
 /** Taken as a whole: what is in them is named by the file, or is read by the product. */
-const OPAQUE = /(check\.target|labels|annotations|zones|args|bound|expected|trigger|coldStart|^config|^policy)$/;
+const OPAQUE =
+  /(check\.target|labels|annotations|zones|args|bound|expected|trigger|coldStart|^config|^policy)$/;
 /** What says where and as what a thing was read, not what it is. */
 const INCIDENTAL = /\.line$|^events:\w+\.(action|atMs)$|^assertions:\w+\.(type|target(\.\w+)?)$/;
 
@@ -76,12 +77,15 @@ describe("what no verdict can depend on:", () => {
 
   test("the message of a failure is what the kernel says", async () => {
     const { report } = await simulate(
-      fleetYaml(1, `events:
+      fleetYaml(
+        1,
+        `events:
   - { at: 0s, action: start_fleet }
   - { at: 5s, action: inject_failure, target: node-1,
       params: { failure_type: xid_error, xid_code: 79, message: a word of its own } }
   - { at: 10s, action: wait }
-`),
+`,
+      ),
     );
     const [node] = report.nodes;
     expect(node?.events.some(({ message }) => message.includes("a word of its own"))).toBe(true);

@@ -17,10 +17,7 @@ export function bundled(name: string): Scenario {
 }
 
 /** What failed: errors of the run, assertions and thresholds, each in words. Empty = it passed. */
-export async function judge(
-  scenario: Scenario,
-  semantics: Semantics = "held",
-): Promise<string[]> {
+export async function judge(scenario: Scenario, semantics: Semantics = "held"): Promise<string[]> {
   const own = scenario.policy === null ? null : compilePolicy(scenario.policy);
   const ownSeed = scenario.stress?.seed ?? 0;
   const { report } = await runScenario({

@@ -35,9 +35,12 @@ assertions:
 
   test("node_count is enforced", async () => {
     const ran = await simulate(
-      fleetYaml(2, `${START}  - { at: 5s, action: wait }
+      fleetYaml(
+        2,
+        `${START}  - { at: 5s, action: wait }
 assertions: [{ type: node_count, target: all, expected: 3 }]
-`),
+`,
+      ),
     );
     expect(ran.exit).toBe(8);
     expect(ran.report.assertions).toMatchObject([{ passed: false, actual: "2" }]);
@@ -45,9 +48,12 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
 
   test("a wait that ends without its status fails the run", async () => {
     const ran = await simulate(
-      fleetYaml(1, `${START}  - { at: 1s, action: wait_for_status, target: node-1,
+      fleetYaml(
+        1,
+        `${START}  - { at: 1s, action: wait_for_status, target: node-1,
       params: { expected_status: terminated, timeout: 3s } }
-`),
+`,
+      ),
     );
     expect(ran.exit).toBe(8);
     expect(ran.report.errors[0]).toContain("terminated not reached");
@@ -85,7 +91,9 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
     const hot = (type: string): string =>
       `action: inject_failure, target: node-1, params: { failure_type: ${type} }`;
     const ran = await simulate(
-      fleetYaml(1, `${START}  - { at: 10s, ${hot("temperature")} }
+      fleetYaml(
+        1,
+        `${START}  - { at: 10s, ${hot("temperature")} }
   - { at: 10s, ${hot("power_error")} }
   - { at: 30s, action: recover_failure, target: node-1, params: { failure_type: temperature } }
   - { at: 90s, action: assert, target: node-1,
@@ -93,7 +101,8 @@ assertions: [{ type: node_count, target: all, expected: 3 }]
   - { at: 90s, action: recover_failure, target: node-1 }
   - { at: 90s, action: wait_for_status, target: node-1,
       params: { expected_health: healthy, timeout: 60s } }
-`),
+`,
+      ),
     );
     expect(ran.report.errors).toEqual([]);
     expect(ran.report.summary.total_recoveries).toBe(2);

@@ -136,7 +136,9 @@ describe("navarch-node.service", () => {
   });
 
   test("waits longer than the agent's own deadlines", async () => {
-    expect(Number(await only(name, "TimeoutStartSec")) * 1_000).toBeGreaterThan(2 * READ_DEADLINE_MS);
+    expect(Number(await only(name, "TimeoutStartSec")) * 1_000).toBeGreaterThan(
+      2 * READ_DEADLINE_MS,
+    );
     const goodbye = /GOODBYE_MS = ([\d_]+)/.exec(await read("agent/service/main.ts"))?.[1] ?? "";
     const goodbyeMs = Number(goodbye.replaceAll("_", ""));
     expect(goodbyeMs).toBeGreaterThan(0);

@@ -18,7 +18,13 @@ type Contract = {
 };
 
 const CONTRACTS: readonly Contract[] = [
-  { title: "Slurm", letter: "S", rows: 56, about: /slurm|slinky|munge/i, decided: { S44: "| `navarch slurm report` |" } },
+  {
+    title: "Slurm",
+    letter: "S",
+    rows: 56,
+    about: /slurm|slinky|munge/i,
+    decided: { S44: "| `navarch slurm report` |" },
+  },
   {
     ...{ title: "AgentPool", letter: "V", rows: 53 },
     about: /agentpool|agent_pool|worker|in-cluster|velda/i,

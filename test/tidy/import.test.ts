@@ -102,7 +102,11 @@ describe("judgeImports()", () => {
     ["reconciler/runtime/loop.ts", "bun:ffi", "bun:ffi belongs to agent/nvml/"],
     ["reconciler/core/a.ts", "../../agent/port.ts", "reconciler/ may not import agent/"],
     ["reconciler/core/a.ts", "../../cli/main.ts", "reconciler/ may not import cli/"],
-    ["reconciler/core/a.ts", "../../simulator/engine/process.ts", "reconciler/ may not import simulator/"],
+    [
+      "reconciler/core/a.ts",
+      "../../simulator/engine/process.ts",
+      "reconciler/ may not import simulator/",
+    ],
     ["reconciler/core/a.ts", "../../test/world.ts", "reconciler/ may not import test/"],
     ["reconciler/core/a.ts", "./a.test.ts", "reconciler/core/a.test.ts is a test"],
     ["reconciler/core/a.ts", "../store/b.ts", "reconciler/core/ may not import reconciler/store/"],
@@ -151,9 +155,9 @@ describe("judgeCycles()", () => {
   });
 
   test("finds a cycle over a third room, and over a file beside the rooms", () => {
-    expect(cycles({ "x/a/a.ts": "../b/b.ts", "x/b/b.ts": "../c.ts", "x/c.ts": "./a/d.ts" })).toEqual(
-      ["a cycle: x/a → x/b → x/c.ts → x/a"],
-    );
+    expect(
+      cycles({ "x/a/a.ts": "../b/b.ts", "x/b/b.ts": "../c.ts", "x/c.ts": "./a/d.ts" }),
+    ).toEqual(["a cycle: x/a → x/b → x/c.ts → x/a"]);
   });
 
   test("takes a way that ends for none, nor what a test or the same room imports", () => {

@@ -28,7 +28,9 @@ test("patterns are found in literals, in constants and as texts made while they 
   expect(of("const a = /x+$/gi;").map(({ key }) => key)).toEqual(["/x+$/gi"]);
   const parts = 'const A = "a{1,3}"; const b = new RegExp(`^${A}` + String.raw`\\d`, "i");';
   expect(of(parts).map(({ key }) => key)).toEqual(["/^a{1,3}\\d/i"]);
-  expect(of("const c = new RegExp(`${a.source}|b`);").map(({ pattern }) => pattern)).toEqual([null]);
+  expect(of("const c = new RegExp(`${a.source}|b`);").map(({ pattern }) => pattern)).toEqual([
+    null,
+  ]);
 });
 
 test.each(["/[,\\s]+(?![^[\\]]*\\])/", "/-+$/", "/^(a+)+$/", "/^\\s*(.*?)\\s*$/"])(

@@ -10,11 +10,11 @@ describe("judgeReading()", () => {
     'const a = message.startsWith("forbidden: ");',
     'const a = node.cordon?.why.includes("scale");',
     'const a = (finding.reason ?? "").startsWith("recovery_");',
-    'const a = /refuses the key/.test(outcome.error);',
+    "const a = /refuses the key/.test(outcome.error);",
     "const [a] = PATTERN.exec(phase.refusal) ?? [];",
     'const a = String(error).includes("BUSY");',
     'const a = why.message.trim().toLowerCase().endsWith("x");',
-    'const a = judgement.because.match(/XID/);',
+    "const a = judgement.because.match(/XID/);",
     'if (one.message === "no capacity") a();',
   ])("fires on %s", (code) => {
     expect(judge(code)).toHaveLength(1);
@@ -28,7 +28,7 @@ describe("judgeReading()", () => {
     'const a = message === "";',
     "const a = message.slice(0, 80);",
     'const a = message.replaceAll("a", "b");',
-    'const a = `${message}`.length;',
+    "const a = `${message}`.length;",
   ])("does not fire on %s", (code) => {
     expect(judge(code)).toEqual([]);
   });

@@ -38,7 +38,10 @@ describe("judgeBarrel()", () => {
     ["agent/all.ts", 'const a = 1;\nexport * from "./a.ts";'],
     ["agent/all.ts", 'export * as a from "./a.ts";\nexport const b = 1;'],
     ["agent/all.ts", 'export type * from "./a.ts";'],
-    ["agent/all.ts", '/** All. */\nexport { a } from "./a.ts";\nexport type { B } from "./b.ts";\n'],
+    [
+      "agent/all.ts",
+      '/** All. */\nexport { a } from "./a.ts";\nexport type { B } from "./b.ts";\n',
+    ],
   ])("fires on %s with %s", (path, text) => {
     expect(judge(judgeBarrel, path, text)).toHaveLength(1);
   });

@@ -124,7 +124,12 @@ for (const line of UNBOUND) {
 CASES.push({ path: "schema/number.ts", text: "v.number();\n", rule: null });
 CASES.push({ path: "schema/instant.ts", text: "const a = Date.parse(b);\n", rule: null });
 for (const line of FINE) add("reconciler/one", line, null);
-add("schema", 'declare module "*.sql" {\n  const a: string;\n  export default a;\n}', null, ".d.ts");
+add(
+  "schema",
+  'declare module "*.sql" {\n  const a: string;\n  export default a;\n}',
+  null,
+  ".d.ts",
+);
 CASES.push({ path: "agent/one/Spool.ts", text: "a();\n", rule: "filename-case" });
 CASES.push({ path: "agent/one/spool_file.ts", text: "a();\n", rule: "filename-case" });
 for (const head of [
@@ -147,13 +152,17 @@ describe("oxlint", () => {
       .filter((line) => line.startsWith(`${path}:`))
       .map((line) => /^\S+ \S+\((.*?)\):/.exec(line)?.[1] ?? line);
 
-  test.each(CASES.map(({ path, text, rule }) => [rule, path, text.slice(0, text.indexOf("\n")), rulesOf(path)]))(
-    "says %j of %s: %s",
-    (rule, _path, _text, rules) => {
-      if (rule === null) expect(rules).toEqual([]);
-      else expect(rules).toContain(rule);
-    },
-  );
+  test.each(
+    CASES.map(({ path, text, rule }) => [
+      rule,
+      path,
+      text.slice(0, text.indexOf("\n")),
+      rulesOf(path),
+    ]),
+  )("says %j of %s: %s", (rule, _path, _text, rules) => {
+    if (rule === null) expect(rules).toEqual([]);
+    else expect(rules).toContain(rule);
+  });
 
   test("a folder without sources is an error, not a clean one", () => {
     expect(() => lint(plant({}), [...CONFIG, "--ignore-pattern=**"])).toThrow("oxlint ended");

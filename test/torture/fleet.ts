@@ -61,11 +61,7 @@ export class Fleet {
   }
 
   /** Starts the control plane once, to make its state. */
-  static async open(
-    binary: string,
-    settings: readonly Setting[],
-    random: Random,
-  ): Promise<Fleet> {
+  static async open(binary: string, settings: readonly Setting[], random: Random): Promise<Fleet> {
     const folder = mkdtempSync(join(tmpdir(), "navarch-torture-"));
     const stub = join(folder, "stub.sh");
     writeFileSync(stub, STUB);

@@ -106,9 +106,7 @@ async function torture(wanted: Wanted): Promise<number> {
   }
   const counts = countsOf(violations);
   const classes = settings.map((setting) => setting.class).join(", ");
-  console.log(
-    formatTable(rowsOf(figures, counts, { seconds: seconds(), seed, rounds, classes })),
-  );
+  console.log(formatTable(rowsOf(figures, counts, { seconds: seconds(), seed, rounds, classes })));
   if (wanted.figures !== null) {
     const { firstEffectMs, orphanMs } = figures;
     const record = {

@@ -44,7 +44,10 @@ export function rowsOf(
 ): [string, string | number][] {
   const { firstEffectMs: effects, orphanMs } = figures;
   const spread = (map: ReadonlyMap<string, number>): string =>
-    [...map].toSorted().map(([name, n]) => `${name} ${n}`).join(", ");
+    [...map]
+      .toSorted()
+      .map(([name, n]) => `${name} ${n}`)
+      .join(", ");
   const all = (values: readonly number[]): string =>
     [0.5, 0.9, 0.99, 1].map((share) => ms(quantile(values, share))).join(" / ");
   return [

@@ -155,8 +155,7 @@ describe("CloudJudge", () => {
 });
 
 function operation(kind: "create" | "terminate", about: Partial<OperationDoc> = {}): OperationDoc {
-  const payload =
-    kind === "create" ? { kind, request: request(A) } : { kind, instanceId: "i-a" };
+  const payload = kind === "create" ? { kind, request: request(A) } : { kind, instanceId: "i-a" };
   const [node, fence] = ["n-0-1", kind === "create" ? 1 : 2];
   return {
     id: `${node}.${fence}.${kind}`,
@@ -297,7 +296,10 @@ describe("Random", () => {
   test("the same seed makes the same choices", () => {
     const draw = (seed: number) => {
       const random = new Random(seed);
-      return Array.from({ length: 20 }, () => random.weighted({ a: 1, b: 2, c: 3 }) + random.whole(0, 9));
+      return Array.from(
+        { length: 20 },
+        () => random.weighted({ a: 1, b: 2, c: 3 }) + random.whole(0, 9),
+      );
     };
     expect(draw(5)).toEqual(draw(5));
     expect(draw(5)).not.toEqual(draw(6));
@@ -321,7 +323,11 @@ describe("npm run torture", () => {
 
   test("refuses flags that make no sense, with status 2", async () => {
     const main = join(import.meta.dir, "main.ts");
-    for (const words of [["--kills", "none"], ["--class", "gold"], ["--seed", "-1"]]) {
+    for (const words of [
+      ["--kills", "none"],
+      ["--class", "gold"],
+      ["--seed", "-1"],
+    ]) {
       const child = Bun.spawnSync([process.execPath, main, ...words]);
       expect([words, child.exitCode]).toEqual([words, 2]);
       expect(child.stderr.toString()).toContain("usage: npm run torture");

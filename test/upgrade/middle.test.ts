@@ -58,7 +58,8 @@ beforeEach(() => {
 });
 
 /** The key of the control plane itself, for what only it could have said. */
-const genuine = () => openReleaseKey(join(rig.state, "release-key.pem"), () => new Uint8Array()).key;
+const genuine = () =>
+  openReleaseKey(join(rig.state, "release-key.pem"), () => new Uint8Array()).key;
 
 let serial = 0;
 function evilOrder(change: Partial<AgentCommand["parameters"]> = {}): AgentCommand {
@@ -110,7 +111,11 @@ const forged: [string, () => AgentCommand, string][] = [
     () => ({ ...evilOrder(), signature: signed(genuine(), evilOrder(), "n1").signature ?? null }),
     "not that of this order",
   ],
-  ["for another node", () => signed(genuine(), evilOrder(), "n2"), "not that of this order to this"],
+  [
+    "for another node",
+    () => signed(genuine(), evilOrder(), "n2"),
+    "not that of this order to this",
+  ],
   [
     "that the control plane gave yesterday",
     () => signed(genuine(), evilOrder(), "n1", Date.now() - 24 * 3_600_000),
@@ -122,28 +127,32 @@ const forged: [string, () => AgentCommand, string][] = [
     "it is not signed",
   ],
 ];
-test.each(forged)("an order %s is refused, and reported to the control plane", async (_w, make, why) => {
-  const command = make();
-  const before = await refusedBy("n1");
-  // Reports go no further for now, neither the refusal nor what would ask for it again.
-  middle.attack = { ...injects("n1", command), alone: true };
-  await until("the agent refuses it", () => (one.log.includes(command.command_id) ? true : null));
-  await Bun.sleep(2_500);
-  expect((await refusedBy("n1")).orders).toBe(before.orders);
-  middle.attack = {};
-  const { orders, last } = await until("the refusal is known", async () => {
-    const now = await refusedBy("n1");
-    return now.orders > before.orders ? now : null;
-  });
-  expect(orders).toBe(before.orders + 1);
-  expect(last).toContain(`${command.type} ${command.command_id} at `);
-  expect(last).toContain(why);
-  expectNothingRan(one);
-  expect(await toldOf("n1")).toContain(`the agent refused an order: ${last}`);
-  const page = await (await fetch(`${rig.url}/metrics`)).text();
-  expect(page).toContain(`navarch_agent_orders_refused ${orders}\n`);
-  expect(one.statuses).toEqual([]);
-}, 60_000);
+test.each(forged)(
+  "an order %s is refused, and reported to the control plane",
+  async (_w, make, why) => {
+    const command = make();
+    const before = await refusedBy("n1");
+    // Reports go no further for now, neither the refusal nor what would ask for it again.
+    middle.attack = { ...injects("n1", command), alone: true };
+    await until("the agent refuses it", () => (one.log.includes(command.command_id) ? true : null));
+    await Bun.sleep(2_500);
+    expect((await refusedBy("n1")).orders).toBe(before.orders);
+    middle.attack = {};
+    const { orders, last } = await until("the refusal is known", async () => {
+      const now = await refusedBy("n1");
+      return now.orders > before.orders ? now : null;
+    });
+    expect(orders).toBe(before.orders + 1);
+    expect(last).toContain(`${command.type} ${command.command_id} at `);
+    expect(last).toContain(why);
+    expectNothingRan(one);
+    expect(await toldOf("n1")).toContain(`the agent refused an order: ${last}`);
+    const page = await (await fetch(`${rig.url}/metrics`)).text();
+    expect(page).toContain(`navarch_agent_orders_refused ${orders}\n`);
+    expect(one.statuses).toEqual([]);
+  },
+  60_000,
+);
 
 test("a real order with another release on the way is refused, whoever signed that", async () => {
   rig.release("1.1.0", young);
@@ -253,8 +262,13 @@ test("a join token brings the key past whoever is there at the first contact", a
     return fourth.log.includes("presents another key than the stored one") ? true : null;
   });
   const order = signed(attacker, evilOrder(), "n4");
-  middle.attack = { ...injects("n4", order), reply: (said) => ({ ...shown(said), commands: [order] }) };
-  await until("the refusal is known", async () => ((await refusedBy("n4")).orders > 0 ? true : null));
+  middle.attack = {
+    ...injects("n4", order),
+    reply: (said) => ({ ...shown(said), commands: [order] }),
+  };
+  await until("the refusal is known", async () =>
+    (await refusedBy("n4")).orders > 0 ? true : null,
+  );
   expectNothingRan(fourth);
   expect((await trust()).other_key.nodes).not.toContain("n4");
   await fourth.stop();

@@ -86,7 +86,12 @@ test("an order that the earlier release does not know costs it the order alone",
 
 test("a signed order is one to the earlier release, and so is a reply that shows the key", async () => {
   const key = makeKey();
-  const plain = { command_id: "c1", type: "gpu_reset", parameters: { gpu: "1" }, fence: 1 } as const;
+  const plain = {
+    command_id: "c1",
+    type: "gpu_reset",
+    parameters: { gpu: "1" },
+    fence: 1,
+  } as const;
   const order = signed(key, plain as unknown as AgentCommand, "n1");
   expect(v.safeParse(EarlierCommand, order).output).toEqual(plain);
   const document = { ...(await kept("reply.v1.json")), order_key: key.shown, commands: [order] };

@@ -92,7 +92,9 @@ test("a lost key file is derived again; a key that nobody vouches for is found o
   });
   expect([view.key, view.other_key.nodes]).toEqual([derived, ["n1"]]);
   await until("the agent says so", () => {
-    return service.log.slice(log).includes("presents another key than the stored one") ? true : null;
+    return service.log.slice(log).includes("presents another key than the stored one")
+      ? true
+      : null;
   });
   await rig.serves("n1", "1.0.0");
   await rig.call("POST", "/upgrade", { to: "1.1.0" });

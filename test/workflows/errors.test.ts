@@ -32,10 +32,9 @@ describe("A6: before the first task", () => {
   const nowhere = join(HOME, "nowhere");
   beforeAll(() => writeFileSync(nowhere, "apiVersion: v1\nkind: Config\n"));
 
-  test.each(CASES.filter(({ isAtRun }) => !isAtRun).map(({ name, path, message }) => [name, path, message]))(
-    "%s",
-    async (_, path, message) => judge(path, message, nowhere),
-  );
+  test.each(
+    CASES.filter(({ isAtRun }) => !isAtRun).map(({ name, path, message }) => [name, path, message]),
+  )("%s", async (_, path, message) => judge(path, message, nowhere));
 });
 
 const missing = await whyNoCluster();
@@ -70,11 +69,9 @@ describe.skipIf(missing !== null)("A6: on an API server", () => {
   }, 120_000);
   afterAll(() => cluster?.close());
 
-  test.each(CASES.filter(({ isAtRun }) => isAtRun).map(({ name, path, message }) => [name, path, message]))(
-    "%s",
-    async (_, path, message) => judge(path, message, cluster.kubeconfig()),
-    30_000,
-  );
+  test.each(
+    CASES.filter(({ isAtRun }) => isAtRun).map(({ name, path, message }) => [name, path, message]),
+  )("%s", async (_, path, message) => judge(path, message, cluster.kubeconfig()), 30_000);
 
   test("nothing was created", async () => {
     expect(await look()).toEqual(before);

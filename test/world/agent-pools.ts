@@ -4,11 +4,7 @@
  */
 import { isOpenClaim, type SlotClaim, type Worker } from "../../schema/agentpool.ts";
 import type { AgentPool, PoolStatus } from "../../reconciler/core/agentpool/model.ts";
-import type {
-  AgentPools,
-  ClaimAnswer,
-  PoolView,
-} from "../../reconciler/core/agentpool/service.ts";
+import type { AgentPools, ClaimAnswer, PoolView } from "../../reconciler/core/agentpool/service.ts";
 
 export const BEGAN = Date.parse("2026-11-23T12:00:00Z");
 

@@ -150,4 +150,3 @@ export function fleetOfPool(list: readonly Node[], desired = SIZE): Fleet {
     facts: new Map(),
   };
 }
-

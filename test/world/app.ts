@@ -57,8 +57,7 @@ function unchanging({ reconciler, clock }: World): Reloader {
     last: () => null,
     isStale: () => false,
     examine: () => Promise.resolve({ ok: true, loaded: loaded() }),
-    reload: (by) =>
-      Promise.resolve({ ...nothing, outcome: "unchanged", at: clock.wallMs(), by }),
+    reload: (by) => Promise.resolve({ ...nothing, outcome: "unchanged", at: clock.wallMs(), by }),
   };
 }
 

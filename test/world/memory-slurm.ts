@@ -8,11 +8,7 @@ import type {
   SlurmClient,
   SlurmNodeChange,
 } from "../../reconciler/core/slurm/client.ts";
-import type {
-  SlurmJob,
-  SlurmNode,
-  SlurmReservation,
-} from "../../reconciler/core/slurm/object.ts";
+import type { SlurmJob, SlurmNode, SlurmReservation } from "../../reconciler/core/slurm/object.ts";
 
 type Read = "nodes" | "jobs" | "reservations";
 export type SlurmCall = Read | "update" | "remove" | "requeue" | "signal";

@@ -52,4 +52,3 @@ export function policyOnce(): CompiledPolicy {
   builtin = compiled.compiled;
   return builtin;
 }
-

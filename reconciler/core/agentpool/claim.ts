@@ -56,8 +56,7 @@ class Fullest {
   constructor(members: readonly Member[]) {
     this.open = members
       .toSorted(
-        (a, b) =>
-          b.used - a.used || b.worker.generation - a.worker.generation || byAge(a, b),
+        (a, b) => b.used - a.used || b.worker.generation - a.worker.generation || byAge(a, b),
       )
       .map((member) => ({ member, left: member.free }))
       .toReversed();

@@ -25,5 +25,4 @@ export function fluxKindOf(text: string): FluxKind | null {
 }
 
 /** The name of the resource: `helmrepositories`. */
-export const pluralOf = (kind: FluxKind): string =>
-  `${kind.toLowerCase()}s`.replace(/ys$/, "ies");
+export const pluralOf = (kind: FluxKind): string => `${kind.toLowerCase()}s`.replace(/ys$/, "ies");

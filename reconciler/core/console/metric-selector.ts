@@ -22,7 +22,7 @@ const ONE = new RegExp(
 export function parseSelector(text: string): Selector | null {
   if (text.length > CHARS_MAX) return null;
   const found: Requirement[] = [];
-  for (let rest = text; rest.trim() !== ""; ) {
+  for (let rest = text; rest.trim() !== "";) {
     const match = ONE.exec(rest);
     if (match?.groups === undefined) return null;
     const requirement = requirementOf(match.groups);

@@ -17,7 +17,11 @@ import { accountsIn, dailyCosts, possibleCost, spanToDate } from "./sum.ts";
 
 const START = Date.UTC(2026, 9, 31, 22);
 
-const fleetIn = (mirror: Mirror): Fleet => ({ ...fleetOf([]), nodes: mirror.nodes, facts: mirror.facts });
+const fleetIn = (mirror: Mirror): Fleet => ({
+  ...fleetOf([]),
+  nodes: mirror.nodes,
+  facts: mirror.facts,
+});
 
 /** One activation: a change, the roll-up, and everything read again as another process would. */
 function activate(mirror: Mirror, now: number, edit: (work: UnitOfWork) => void = () => {}): void {
@@ -65,19 +69,33 @@ const totalIn = (mirror: Mirror, from: number, to: number, now: number): number 
 const everything = (mirror: Mirror, now: number): number =>
   totalIn(mirror, dayOf(START).from, dayOf(now).to, now);
 
-type Step = { node: number; afterMs: number; what: "price" | "absent" | "shown" | "gone" | "look"; price: number };
+type Step = {
+  node: number;
+  afterMs: number;
+  what: "price" | "absent" | "shown" | "gone" | "look";
+  price: number;
+};
 const anySteps: fc.Arbitrary<Step[]> = fc.array(
   fc.record({
     node: fc.integer({ min: 0, max: 2 }),
     afterMs: fc.integer({ min: 0, max: 40 * HOUR_MS }),
-    what: fc.constantFrom("price" as const, "absent" as const, "shown" as const, "gone" as const, "look" as const),
+    what: fc.constantFrom(
+      "price" as const,
+      "absent" as const,
+      "shown" as const,
+      "gone" as const,
+      "look" as const,
+    ),
     price: fc.integer({ min: 0, max: 3_000 }).map((cents) => cents / 100),
   }),
   { maxLength: 30 },
 );
 
 /** Runs the steps; `looks` adds activations in between, in which nothing happens. */
-function play(steps: readonly Step[], looks: boolean): { mirror: Mirror; now: number; plain: number } {
+function play(
+  steps: readonly Step[],
+  looks: boolean,
+): { mirror: Mirror; now: number; plain: number } {
   const mirror = newMirror();
   let now = START;
   const state = [0, 1, 2].map(() => ({ price: 10, since: START, lost: 0, off: false, out: false }));
@@ -86,7 +104,9 @@ function play(steps: readonly Step[], looks: boolean): { mirror: Mirror; now: nu
     if (!one.off) plain += ((at - one.since) / HOUR_MS) * one.price;
     one.since = at;
   };
-  activate(mirror, now, (work) => state.forEach((_, i) => work.putNode(boughtAt(`n${i}`, START, 10))));
+  activate(mirror, now, (work) =>
+    state.forEach((_, i) => work.putNode(boughtAt(`n${i}`, START, 10))),
+  );
   for (const { node, afterMs, what, price } of steps) {
     if (looks) activate(mirror, now + Math.floor(afterMs / 2));
     now += afterMs;
@@ -167,7 +187,11 @@ describe("foldCost() with accountsIn()", () => {
     activate(mirror, START + HOUR_MS, change(mirror, "a", priced(60)));
     // An hour back, and the machine ends there.
     activate(mirror, START, change(mirror, "a", priced(90)));
-    activate(mirror, START, change(mirror, "a", (node) => ({ ...node, phase: gone(START) })));
+    activate(
+      mirror,
+      START,
+      change(mirror, "a", (node) => ({ ...node, phase: gone(START) })),
+    );
     expect(everything(mirror, START + 5 * HOUR_MS)).toBeCloseTo(30, 9);
   });
 });
@@ -206,7 +230,11 @@ describe("foldCost()", () => {
     const mirror = newMirror();
     activate(mirror, START, (work) => work.putNode(boughtAt("a", START, 10)));
     const end = START + 4 * HOUR_MS;
-    activate(mirror, end, change(mirror, "a", (node) => ({ ...node, phase: gone(end) })));
+    activate(
+      mirror,
+      end,
+      change(mirror, "a", (node) => ({ ...node, phase: gone(end) })),
+    );
     mirror.nodes.clear();
     const facts = factsOf(mirror.facts, "cost");
     expect(facts.map(({ month, days }) => [month, days.at(-1)])).toEqual([
@@ -215,7 +243,11 @@ describe("foldCost()", () => {
     ]);
     const later = Date.UTC(2026, 9 + MONTHS_KEPT, 2);
     activate(mirror, later, (work) => work.putNode(boughtAt("b", later, 1)));
-    activate(mirror, later + 1, change(mirror, "b", (node) => ({ ...node, phase: gone(later + 1) })));
+    activate(
+      mirror,
+      later + 1,
+      change(mirror, "b", (node) => ({ ...node, phase: gone(later + 1) })),
+    );
     expect(factsOf(mirror.facts, "cost").map(({ month }) => month)).toEqual(["2026-11", "2027-11"]);
   });
 });

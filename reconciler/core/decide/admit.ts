@@ -45,10 +45,7 @@ export function frozenCordon(node: Node, sight: Pick<Sight, "frozen" | "frozenAl
  * the Node's hold, what others do to it in Slurm, doubts about its cluster or the pool's hold;
  * `null` = none, or a person ordered the action.
  */
-export function pausedBy(
-  node: Node,
-  scope: Pick<Scope, "sight" | "fleet" | "pool">,
-): Veto | null {
+export function pausedBy(node: Node, scope: Pick<Scope, "sight" | "fleet" | "pool">): Veto | null {
   const { sight, fleet, pool } = scope;
   if (node.order !== null) return null;
   const paused =

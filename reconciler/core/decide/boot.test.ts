@@ -96,12 +96,17 @@ describe("requested", () => {
     expect(waitOf(asked({}, { notBefore: NOW + 5 }))).toBe("backoff: waits");
     expect(stepOf(asked({}, { notBefore: NOW }))).toBe("create");
     const other = nodeOf("m", { gen: 1, phase: { kind: "suspect", since: 0 } as never });
-    expect(waitOf(asked(), { others: [other] })).toBe("replacement: slot 0 still has a live instance");
+    expect(waitOf(asked(), { others: [other] })).toBe(
+      "replacement: slot 0 still has a live instance",
+    );
     // A surplus that a person put back, after a restore.
     expect(ask(asked(), { others: [nodeOf("m", { gen: 1 })] }).action).toMatchObject({
       because: ["slot 0 is m's again, and nothing was bought"],
     });
-    const pair = { ...other, phase: { kind: "replacing", since: 0, replacement: "n" as NodeId } as const };
+    const pair = {
+      ...other,
+      phase: { kind: "replacing", since: 0, replacement: "n" as NodeId } as const,
+    };
     expect(stepOf(asked({ replaces: other.id }), { others: [pair] })).toBe("create");
     const another = { ...pair, phase: { ...pair.phase, replacement: "x" as NodeId } };
     expect(stepOf(asked(), { others: [another] })).toBeNull();
@@ -109,7 +114,14 @@ describe("requested", () => {
   });
 
   test("waits where nothing can be bought, and says for how long", () => {
-    const rest = { failures: 1, notBefore: NOW + 7, class: "capacity", message: "none left", at: 1, isOpen: false };
+    const rest = {
+      failures: 1,
+      notBefore: NOW + 7,
+      class: "capacity",
+      message: "none left",
+      at: 1,
+      isOpen: false,
+    };
     const facts: Fact[] = [{ kind: "rest", scope: "fake///h100-8x", ...rest }];
     expect(ask(asked(), { facts }).wait).toEqual({
       reason: "backoff",
@@ -125,7 +137,9 @@ describe("requested", () => {
     const second = { ...asked(), id: "o" as NodeId, slot: 1 };
     const setting = { pool: { spend }, others: [second] };
     expect(stepOf(asked(), setting)).toBe("create");
-    expect(waitOf(second, { pool: { spend }, before: [asked()] })).toBe("spend: pool:p has 1 of at most 1 instances");
+    expect(waitOf(second, { pool: { spend }, before: [asked()] })).toBe(
+      "spend: pool:p has 1 of at most 1 instances",
+    );
   });
 
   test("of a suspect place is tried one at a time", () => {
@@ -149,7 +163,9 @@ describe("requested", () => {
     const price = (over: Partial<ReturnType<typeof instanceOf>>) => {
       const other = nodeOf("m", { slot: 1, instance: instanceOf({ pricePerHour: 30, ...over }) });
       const { action } = ask(asked(), { others: [other] });
-      return action?.kind === "effect" && action.payload.kind === "create" ? action.payload.pricePerHour : "?";
+      return action?.kind === "effect" && action.payload.kind === "create"
+        ? action.payload.pricePerHour
+        : "?";
     };
     expect(price({})).toBe(30);
     expect(price({ region: "r" })).toBeNull();
@@ -159,7 +175,12 @@ describe("requested", () => {
   });
 });
 
-const SET_UP = { ...poolOf().bootstrap, setupCommands: ["go"], attempts: 3, ipWaitTimeoutMs: 5 * MIN };
+const SET_UP = {
+  ...poolOf().bootstrap,
+  setupCommands: ["go"],
+  attempts: 3,
+  ipWaitTimeoutMs: 5 * MIN,
+};
 const bare = (over: Setting = {}): Setting => ({
   pool: { bootstrap: SET_UP },
   ...over,
@@ -194,7 +215,9 @@ describe("booting", () => {
     });
     // Time without observations does not count.
     expect(stepOf(booting({}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
-    expect(waitOf(booting({ instance: null }))).toBe("boot: instance ? is new, its agent is silent");
+    expect(waitOf(booting({ instance: null }))).toBe(
+      "boot: instance ? is new, its agent is silent",
+    );
     expect(waitOf(booting(found, limit))).toBe(
       `human: no agent registered within ${limit / SEC} s: it was found in the cloud's list and ` +
         "may be at work; it stays until a person ends it",
@@ -223,7 +246,9 @@ describe("booting", () => {
   });
 
   test("is ended by the cloud's word, by a person, or with its pool", () => {
-    const state = (name: "terminated" | "stopped", over = {}) => ({ instance: instanceOf({ state: name, ...over }) });
+    const state = (name: "terminated" | "stopped", over = {}) => ({
+      instance: instanceOf({ state: name, ...over }),
+    });
     expect(ask(booting(state("terminated"))).action).toMatchObject({
       to: endingOf("failed", { since: NOW }),
       event: "instance.lost",
@@ -235,7 +260,9 @@ describe("booting", () => {
     const failure = { class: "capacity", message: "none" } as const;
     expect(stepOf(booting(state("terminated", { failure })))).toBe("terminating lost");
     expect(stepOf(booting(state("stopped", { adopted: true })))).toBe("terminating lost");
-    expect(stepOf(booting({ ...state("stopped"), agent: nodeOf("n").agent }))).toBe("terminating lost");
+    expect(stepOf(booting({ ...state("stopped"), agent: nodeOf("n").agent }))).toBe(
+      "terminating lost",
+    );
     // A list may lag behind what was just bought.
     expect(stepOf(booting(state("stopped", { absentSince: NOW - 9 * MIN })))).toBeNull();
     expect(ask(booting({ order: orderOf("terminate") })).action).toMatchObject({
@@ -258,14 +285,18 @@ describe("booting", () => {
     const forced = booting({ order: orderOf("terminate", { force: true }) });
     expect(stepOf(forced, BLIND)).toBe("terminating operator");
     const kube = { sight: { kube: kubeSightOf({ dark: "away", known: false }) } };
-    expect(waitOf(booting(), { desired: 0, ...kube })).toBe("blind: its pool became smaller, but away");
+    expect(waitOf(booting(), { desired: 0, ...kube })).toBe(
+      "blind: its pool became smaller, but away",
+    );
     expect(stepOf(forced, kube)).toBe("terminating operator");
   });
 
   test("leaves like one that served where work may be on it", () => {
     const out = { desired: 0 };
     const inCluster = booting({ kube: kubeOf({ bootId: null }) });
-    expect(ask(inCluster, { ...out, sight: { left: { kind: "unknown", forMs: 0 } } }).action).toMatchObject({
+    expect(
+      ask(inCluster, { ...out, sight: { left: { kind: "unknown", forMs: 0 } } }).action,
+    ).toMatchObject({
       kind: "effect",
       payload: { kind: "cordon", why: "its pool became smaller" },
       because: ["its pool became smaller"],
@@ -274,11 +305,15 @@ describe("booting", () => {
     const busy = { ...out, sight: { left: { kind: "busy", remaining: 1, message: "" } as const } };
     expect(stepOf({ ...inCluster, cordon: OURS }, busy)).toBe("drain scale_down");
     expect(stepOf({ ...inCluster, cordon: THEIRS }, busy)).toBe("drain scale_down");
-    expect(stepOf({ ...inCluster, kube: kubeOf({ absentSince: 1 }) }, busy)).toBe("terminating scale_down");
+    expect(stepOf({ ...inCluster, kube: kubeOf({ absentSince: 1 }) }, busy)).toBe(
+      "terminating scale_down",
+    );
     expect(stepOf(booting(), busy)).toBe("terminating scale_down");
     expect(stepOf(booting(found), out)).toBe("cordon");
     expect(stepOf(booting({ ...found, cordon: OURS }), out)).toBe("drain scale_down");
-    expect(stepOf(booting({ ...found, order: orderOf("terminate", { force: true }) }))).toBe("terminating operator");
+    expect(stepOf(booting({ ...found, order: orderOf("terminate", { force: true }) }))).toBe(
+      "terminating operator",
+    );
   });
 });
 
@@ -305,26 +340,40 @@ describe("set-up over SSH", () => {
     expect(stepOf(booting({ agent: agentOf() }), bare())).toBe("bootstrapping");
     expect(stepOf(booting({ agent: agentOf() }))).toBe("verifying");
     expect(stepOf(booting({ agent: agentOf(), ...past({ doneAt: 5 }) }), bare())).toBe("verifying");
-    expect(stepOf(booting({ agent: agentOf(), instance: instanceOf({ adopted: true }) }), bare())).toBe("verifying");
+    expect(
+      stepOf(booting({ agent: agentOf(), instance: instanceOf({ adopted: true }) }), bare()),
+    ).toBe("verifying");
   });
 
   test("waits for the address, then gives up", () => {
     const none = (agoMs: number, state: "running" | "provisioning" = "running") =>
-      booting({ instance: instanceOf({ state, internalIp: state === "running" ? null : "10.0.0.1" }) }, agoMs);
+      booting(
+        { instance: instanceOf({ state, internalIp: state === "running" ? null : "10.0.0.1" }) },
+        agoMs,
+      );
     expect(ask(none(MIN), bare()).wait).toEqual({
       reason: "boot",
       message: "instance i-1 is running, no address yet",
       until: NOW + 4 * MIN,
     });
-    expect(waitOf(none(MIN, "provisioning"), bare())).toBe("boot: instance i-1 is provisioning, no address yet");
+    expect(waitOf(none(MIN, "provisioning"), bare())).toBe(
+      "boot: instance i-1 is provisioning, no address yet",
+    );
     expect(stepOf(none(5 * MIN - 1), bare())).toBeNull();
     expect(ask(none(5 * MIN), bare()).action).toMatchObject({
       to: endingOf("failed", { since: NOW }),
       because: ["no address within 300 s"],
     });
-    expect(stepOf(none(5 * MIN), bare({ sight: { attentiveMs: 5 * MIN - 1, fake: { bringsAgent: false } } }))).toBeNull();
+    expect(
+      stepOf(
+        none(5 * MIN),
+        bare({ sight: { attentiveMs: 5 * MIN - 1, fake: { bringsAgent: false } } }),
+      ),
+    ).toBeNull();
     const inside = booting({ instance: instanceOf({ internalIp: "10.0.0.1" }) });
-    expect(ask(inside, bare()).action).toMatchObject({ because: ["its set-up begins at 10.0.0.1"] });
+    expect(ask(inside, bare()).action).toMatchObject({
+      because: ["its set-up begins at 10.0.0.1"],
+    });
   });
 
   test("is tried, attempt by attempt", () => {
@@ -366,8 +415,12 @@ describe("set-up over SSH", () => {
       pool: { bootstrap: key },
       sight: { fake: { bringsAgent: false }, keys: alike(problem) },
     });
-    expect(waitOf(setting(), with_("/k: no such file"))).toBe("bootstrap: its set-up waits: /k: no such file");
-    expect(waitOf(setting(), with_(undefined))).toBe("bootstrap: its set-up waits: /k is being read");
+    expect(waitOf(setting(), with_("/k: no such file"))).toBe(
+      "bootstrap: its set-up waits: /k: no such file",
+    );
+    expect(waitOf(setting(), with_(undefined))).toBe(
+      "bootstrap: its set-up waits: /k is being read",
+    );
     expect(stepOf(setting(), with_(null))).toBe("bootstrap");
     const node = setting({ ...past(), operation: "op-1" as OperationId });
     const payload = bootstrapPayload(node, node.instance ?? instanceOf(), "1.2.3.4", SET_UP);
@@ -386,7 +439,10 @@ describe("set-up over SSH", () => {
     expect(waitOf(asked(), setting)).toBe("bootstrap: nothing is bought: /k: no such file");
     const ref = poolOf().providers[0];
     if (ref === undefined) throw new Error("no provider");
-    const two = { ...setting, pool: { bootstrap: key, providers: [ref, { ...ref, name: "own" as never }] } };
+    const two = {
+      ...setting,
+      pool: { bootstrap: key, providers: [ref, { ...ref, name: "own" as never }] },
+    };
     const providers = new Map([
       ["fake", providerSightOf({ bringsAgent: false })],
       ["own", providerSightOf()],
@@ -397,7 +453,10 @@ describe("set-up over SSH", () => {
 
   test("that ended well says so, if nothing is heard of the agent", () => {
     const done = (agoMs: number, over: Partial<ReturnType<typeof instanceOf>> = {}) =>
-      setting({ ...past({ doneAt: NOW - agoMs, attempts: 2 }), instance: instanceOf(over) }, 99 * MIN);
+      setting(
+        { ...past({ doneAt: NOW - agoMs, attempts: 2 }), instance: instanceOf(over) },
+        99 * MIN,
+      );
     const { wait } = ask(done(0), bare());
     const limit = (wait?.until ?? 0) - NOW;
     expect(stepOf(done(limit - 1), bare())).toBeNull();
@@ -410,14 +469,20 @@ describe("set-up over SSH", () => {
       `nothing was heard of an agent, instance i-1 is running at ${at}`;
     expect(because(done(limit))).toBe(text("no address"));
     expect(because(done(limit, { internalIp: "10.0.0.1" }))).toBe(text("10.0.0.1"));
-    expect(because(done(limit, { internalIp: "10.0.0.1", externalIp: "1.2.3.4" }))).toBe(text("1.2.3.4"));
+    expect(because(done(limit, { internalIp: "10.0.0.1", externalIp: "1.2.3.4" }))).toBe(
+      text("1.2.3.4"),
+    );
   });
 });
 
 describe("verifying", () => {
   const BASE = nodeOf("n").health;
   const verifying = (health: Partial<Health> = {}, over: Partial<Node> = {}, agoMs = MIN) =>
-    nodeOf("n", { phase: { kind: "verifying", since: NOW - agoMs }, health: { ...BASE, ...health }, ...over });
+    nodeOf("n", {
+      phase: { kind: "verifying", since: NOW - agoMs },
+      health: { ...BASE, ...health },
+      ...over,
+    });
   const checked = { lastCheckAt: NOW - 5 };
   const well = { verdict: "healthy", ...checked } as const;
   const sick = (over: Partial<Health> = {}): Partial<Health> => ({
@@ -447,7 +512,10 @@ describe("verifying", () => {
     expect(stepOf(verifying({ ...well, silentSince: NOW - 9 }))).toBeNull();
     expect(stepOf(verifying({ verdict: "unknown", ...checked }))).toBeNull();
     const { wait } = ask(verifying({}, {}, MIN));
-    expect(wait).toMatchObject({ reason: "boot", message: "its first full check is open (health unknown)" });
+    expect(wait).toMatchObject({
+      reason: "boot",
+      message: "its first full check is open (health unknown)",
+    });
     const limit = (wait?.until ?? 0) - (NOW - MIN);
     expect(stepOf(verifying({}, {}, limit - 1))).toBeNull();
     expect(ask(verifying({}, {}, limit)).action).toMatchObject({
@@ -456,9 +524,12 @@ describe("verifying", () => {
     });
     expect(stepOf(verifying({}, {}, limit), { sight: { attentiveMs: limit - 1 } })).toBeNull();
     expect(stepOf(verifying({}, { instance: null, slot: null }, limit))).toBeNull();
-    expect(waitOf(verifying({}, found, limit))).toContain(`human: not verified within ${limit / SEC} s: it was found`);
+    expect(waitOf(verifying({}, found, limit))).toContain(
+      `human: not verified within ${limit / SEC} s: it was found`,
+    );
     // Well for long, and silent since: only the silence counts.
-    const silent = (lastCheckAt: number) => verifying({ ...well, lastCheckAt, silentSince: NOW - 1 }, {}, 9 * limit);
+    const silent = (lastCheckAt: number) =>
+      verifying({ ...well, lastCheckAt, silentSince: NOW - 1 }, {}, 9 * limit);
     expect(stepOf(silent(NOW - limit + 1))).toBeNull();
     expect(stepOf(silent(NOW - limit))).toBe("terminating failed");
     // A check of an earlier life counts from the new one.
@@ -479,7 +550,9 @@ describe("verifying", () => {
     expect(stepOf(verifying(sick({ lastCheckAt: null })))).toBeNull();
     const proof = { held: [heldOf({ definitive: true })], lastCheckAt: null };
     expect(stepOf(verifying(sick(proof)))).toBe("terminating failed");
-    expect(ask(verifying(sick({ held: [] }))).action).toMatchObject({ because: ["unhealthy at its first check: unhealthy"] });
+    expect(ask(verifying(sick({ held: [] }))).action).toMatchObject({
+      because: ["unhealthy at its first check: unhealthy"],
+    });
   });
 
   test("is suspected, and not ended, where it may be at work or is not ours to end", () => {
@@ -501,7 +574,9 @@ describe("verifying", () => {
     expect(waitOf(verifying(well, gone))).toBe(
       "second_witness: the cloud reports instance i-1 as terminated, but its agent reports: the cloud is not trusted",
     );
-    expect(stepOf(verifying(well, { ...gone, order: orderOf("terminate") }))).toBe("terminating operator");
+    expect(stepOf(verifying(well, { ...gone, order: orderOf("terminate") }))).toBe(
+      "terminating operator",
+    );
     expect(stepOf(verifying(well, gone), { desired: 0 })).toBe("terminating scale_down");
   });
 
@@ -510,11 +585,17 @@ describe("verifying", () => {
       to: endingOf("operator", { since: NOW }),
       because: ["ann wants it"],
     });
-    expect(stepOf(verifying(well, { order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating operator");
+    expect(stepOf(verifying(well, { order: orderOf("terminate", { force: true }) }), BLIND)).toBe(
+      "terminating operator",
+    );
     expect(stepOf(verifying(well, { order: orderOf("terminate") }), BLIND)).toBeNull();
     expect(stepOf(verifying(well, { order: orderOf("drain") }))).toBe("serving");
-    expect(stepOf(verifying(well, { order: orderOf("terminate"), instance: null, slot: null }))).toBe("serving");
-    expect(ask(verifying(well), { desired: 0 }).action).toMatchObject({ because: ["its pool became smaller"] });
+    expect(
+      stepOf(verifying(well, { order: orderOf("terminate"), instance: null, slot: null })),
+    ).toBe("serving");
+    expect(ask(verifying(well), { desired: 0 }).action).toMatchObject({
+      because: ["its pool became smaller"],
+    });
   });
 
   test("is given back where its hardware failed before", () => {
@@ -535,9 +616,13 @@ describe("verifying", () => {
     const agent = { agent: agentOf({ gpus: [gpuOf(0)] }) };
     expect(ask(verifying(well, agent), { facts: [lemon] }).action).toMatchObject({
       to: endingOf("lemon", { since: NOW }),
-      because: [`the cloud returned GPU-a0, replaced ${new Date(NOW - MIN).toISOString()} because of XID 79`],
+      because: [
+        `the cloud returned GPU-a0, replaced ${new Date(NOW - MIN).toISOString()} because of XID 79`,
+      ],
     });
-    expect(stepOf(verifying(well, { ...agent, instance: null, slot: null }), { facts: [lemon] })).toBe("serving");
+    expect(
+      stepOf(verifying(well, { ...agent, instance: null, slot: null }), { facts: [lemon] }),
+    ).toBe("serving");
   });
 
   test("waits for its cluster, and serves without it where that is not sure", () => {
@@ -588,8 +673,12 @@ describe("a machine that is lost", () => {
       session: null,
     });
     const suspect = { phase: { kind: "suspect", since: 0 } as const };
-    expect(ask(lost({ ...suspect, session: sessionOf() })).action).toMatchObject({ session: "lost" });
-    expect(ask(lost({ ...suspect, session: sessionOf({ definitive: true }) })).action).toMatchObject({
+    expect(ask(lost({ ...suspect, session: sessionOf() })).action).toMatchObject({
+      session: "lost",
+    });
+    expect(
+      ask(lost({ ...suspect, session: sessionOf({ definitive: true }) })).action,
+    ).toMatchObject({
       session: "replaced",
     });
   });
@@ -600,10 +689,15 @@ describe("a machine that is lost", () => {
     expect(waitOf(lost({ cordon: THEIRS }))).toBe(`human: ${why}, but human:ann has cordoned it`);
     const off = { pool: { health: { ...poolOf().health, autoReplace: false } } };
     expect(waitOf(lost(), off)).toBe(`not_ours: ${why}, and auto_replace is off for pool p`);
-    const none = { pool: { health: { ...poolOf().health, maxUnavailable: { kind: "nodes", nodes: 0 } as const } } };
+    const none = {
+      pool: {
+        health: { ...poolOf().health, maxUnavailable: { kind: "nodes", nodes: 0 } as const },
+      },
+    };
     expect(waitOf(lost(), none)).toBe("budget: 0 of at most 0 nodes of pool p are out of service");
     expect(stepOf(lost({ cordon: THEIRS, order: orderOf("terminate") }), off)).toBeNull();
     const ended = lost({ instance: instanceOf({ state: "terminated" }), cordon: THEIRS });
-    for (const setting of [BLIND, FROZEN, off, none]) expect(stepOf(ended, setting)).toBe("terminating lost");
+    for (const setting of [BLIND, FROZEN, off, none])
+      expect(stepOf(ended, setting)).toBe("terminating lost");
   });
 });

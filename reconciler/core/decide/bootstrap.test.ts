@@ -46,7 +46,11 @@ describe("hindranceOf()", () => {
     sightOf({ fake: { bringsAgent: false }, keys: alike(said), ...view });
 
   test("is the key that cannot be used", () => {
-    expect(hindranceOf(pool, problem("/k: no"))).toEqual({ message: "/k: no", known: true, total: true });
+    expect(hindranceOf(pool, problem("/k: no"))).toEqual({
+      message: "/k: no",
+      known: true,
+      total: true,
+    });
     expect(hindranceOf(pool, problem(undefined))).toEqual({
       message: "/k is being read",
       known: false,
@@ -73,7 +77,10 @@ describe("hindranceOf()", () => {
   });
 
   test("asks about the pool's own key", () => {
-    const keys = new Map([["/other", "/other: no"], ["/k", "/k: no"]]);
+    const keys = new Map([
+      ["/other", "/other: no"],
+      ["/k", "/k: no"],
+    ]);
     const sight = sightOf({ fake: { bringsAgent: false }, keys });
     expect(hindranceOf(pool, sight)?.message).toBe("/k: no");
   });
@@ -99,8 +106,11 @@ describe("bootstrapPayload()", () => {
     bootstrap: { attempts: 2, doneAt: null, error: null, final: false, hostKey: "seen", ...over },
   });
   type SetUp = Parameters<typeof bootstrapPayload>[3];
-  const payload = (node: Node, over: Parameters<typeof instanceOf>[0] = {}, setUp: SetUp = bootstrap) =>
-    bootstrapPayload(node, instanceOf({ region: "r", zone: "z", ...over }), "1.2.3.4", setUp);
+  const payload = (
+    node: Node,
+    over: Parameters<typeof instanceOf>[0] = {},
+    setUp: SetUp = bootstrap,
+  ) => bootstrapPayload(node, instanceOf({ region: "r", zone: "z", ...over }), "1.2.3.4", setUp);
 
   test("freezes everything that the plan can know", () => {
     expect(payload(nodeOf("n"))).toEqual({

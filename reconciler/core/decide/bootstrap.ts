@@ -119,11 +119,7 @@ function mayReboot({ host }: NonNullable<Node["instance"]>, pool: PoolConfig | n
  * The host keys that the provider's list has; else the key that an earlier attempt accepted. With
  * policy `provider` that key may be one that was trusted at first use before: the keys are asked.
  */
-function hostKeysOf(
-  node: Node,
-  instance: NonNullable<Node["instance"]>,
-  policy: string,
-): string[] {
+function hostKeysOf(node: Node, instance: NonNullable<Node["instance"]>, policy: string): string[] {
   const reported = keyBodiesOf(instance.hostKeys ?? []);
   if (reported.length > 0) return reported;
   const seen = policy === "provider" ? null : (node.bootstrap?.hostKey ?? null);

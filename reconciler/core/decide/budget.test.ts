@@ -52,7 +52,13 @@ describe("openBudget()", () => {
     const budget = openBudget(max(3), size, twice, all);
     expect(budget.tell(at(9))).toBe("2 of at most 3 nodes of pool p are out of service");
     expect(openBudget(max(3), size, twice, () => false).tell(at(9))).toContain("0 of at most 3");
-    const vacant = openBudget(max(3), size, twice, () => false, () => [at(5)]);
+    const vacant = openBudget(
+      max(3),
+      size,
+      twice,
+      () => false,
+      () => [at(5)],
+    );
     expect(vacant.tell(at(9))).toContain("1 of at most 3");
   });
 
@@ -67,7 +73,9 @@ describe("openBudget()", () => {
   });
 
   test("is a share of the wanted size for ours, and of all places for the others", () => {
-    const half = poolOf({ health: { ...poolOf().health, maxUnavailable: { kind: "percent", percent: 50 } } });
+    const half = poolOf({
+      health: { ...poolOf().health, maxUnavailable: { kind: "percent", percent: 50 } },
+    });
     const budget = openBudget(half, size, [at(0), stranger("u")], all);
     expect(budget.tell(at(9))).toBe("1 of at most 5 nodes of pool p are out of service");
     expect(budget.tell(stranger("v"))).toBe("2 of at most 10 nodes of pool p are out of service");

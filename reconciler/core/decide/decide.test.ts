@@ -81,7 +81,8 @@ test("decide() while blind starts nothing destructive", () => {
         if (!isDestructive(action)) continue;
         const observed = action.kind === "advance" && action.to.kind === "draining";
         // An end that the cloud reports needs no observation of ours.
-        const reported = list.find((node) => node.id === action.node)?.instance?.state === "terminated";
+        const reported =
+          list.find((node) => node.id === action.node)?.instance?.state === "terminated";
         expect(observed || reported).toBe(true);
       }
     }),

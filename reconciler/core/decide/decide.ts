@@ -76,12 +76,17 @@ export function decide(fleet: Fleet, config: Config, sight: Sight): Plan {
   for (const name of configured.keys()) if (!byPool.has(name)) byPool.set(name, []);
   for (const [name, nodes] of byPool) {
     const pool = name === null ? null : (configured.get(name) ?? null);
-    const own =
-      pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], shared);
+    const own = pool === null ? NO_POOL : scopeOf(pool, nodes, gone.get(name) ?? [], shared);
     const lazy = { trying: null, held: null, bySlot: slotsOf(nodes) };
     const scope: Scope = { ...shared, ...own, ...lazy };
     for (const node of worstFirst(nodes)) decideNode(node, scope, plan);
-    if (pool !== null) decidePool(nodes.filter((node) => countsIn(node, pool)), scope, pool, plan);
+    if (pool !== null)
+      decidePool(
+        nodes.filter((node) => countsIn(node, pool)),
+        scope,
+        pool,
+        plan,
+      );
   }
   return plan;
 }

@@ -44,7 +44,10 @@ describe("jobs at their drain's deadline", () => {
   test("S30: are requeued or signalled where the pool says so, as one operation", () => {
     const order = { kind: "end_jobs" as const, slurm: "n0", jobs: ["4", "7_1"] };
     expect(payloadOf(leaving(), busy())).toEqual({ ...order, signal: null });
-    expect(payloadOf(leaving(), busy({ slurmJobs: "signal" }))).toEqual({ ...order, signal: "USR1" });
+    expect(payloadOf(leaving(), busy({ slurmJobs: "signal" }))).toEqual({
+      ...order,
+      signal: "USR1",
+    });
     expect(payloadOf(leaving({ deadlineAt: NOW + 1 }), busy())).toBeUndefined();
     expect(payloadOf(leaving({ deadlineAt: 0 }), busy())).toBeUndefined();
   });
@@ -79,7 +82,9 @@ describe("jobs at their drain's deadline", () => {
   test("S30: wait for the end of a freeze and of blindness", () => {
     expect(waitOf(leaving(), busy({}, { frozen: "move (ann)" }))).toContain("frozen");
     expect(waitOf(leaving(), busy({}, { blind: ["dark"] }))).toBe("blind: dark");
-    expect(waitOf(leaving(), busy({}, { slurm: slurmSightOf({ dark: "away" }) }))).toContain("away");
+    expect(waitOf(leaving(), busy({}, { slurm: slurmSightOf({ dark: "away" }) }))).toContain(
+      "away",
+    );
   });
 
   test("S30: of a machine that its cloud ends are told a grace period before that", () => {

@@ -27,19 +27,28 @@ const ASKED: [string, Partial<Node>][] = [
   ["navarch.dev/hold", inKube({ hold: true })],
   ["another autoscaler's annotation", inKube({ kept: ASK })],
 ];
-const named = { cordon: { product: { by: "ann", why: "", at: 1, cause: "removed" as const }, human: null } };
+const named = {
+  cordon: { product: { by: "ann", why: "", at: 1, cause: "removed" as const }, human: null },
+};
 const spares = { sparesKept: true };
 
 describe("an autoscaler's smaller size", () => {
-  test.each([...CORDONED, ...ASKED])("leaves what is kept by %s, and takes another", (_what, kept) => {
-    const nodes = [at("kept", 0, kept), at("b", 1)];
-    expect(candidates(nodes, 1, spares)).toEqual(["b"]);
-    expect(candidates(nodes, 0, spares)).toEqual(["b"]);
-  });
+  test.each([...CORDONED, ...ASKED])(
+    "leaves what is kept by %s, and takes another",
+    (_what, kept) => {
+      const nodes = [at("kept", 0, kept), at("b", 1)];
+      expect(candidates(nodes, 1, spares)).toEqual(["b"]);
+      expect(candidates(nodes, 0, spares)).toEqual(["b"]);
+    },
+  );
 
   test("takes what is named, and what its annotation no longer speaks for", () => {
-    expect(candidates([at("a", 0, { ...inKube({ kept: ASK }), ...named })], 0, spares)).toEqual(["a"]);
-    expect(candidates([at("a", 0, inKube({ kept: ASK, absentSince: 1 }))], 0, spares)).toEqual(["a"]);
+    expect(candidates([at("a", 0, { ...inKube({ kept: ASK }), ...named })], 0, spares)).toEqual([
+      "a",
+    ]);
+    expect(candidates([at("a", 0, inKube({ kept: ASK, absentSince: 1 }))], 0, spares)).toEqual([
+      "a",
+    ]);
   });
 
   test("is what decide() asks for", () => {

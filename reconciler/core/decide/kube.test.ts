@@ -315,12 +315,7 @@ describe("darkness()", () => {
     ["a cluster that answers hides nothing", { dark: null }, fact(0), null],
     ["one that is dark hides what is in it", {}, fact(0), dark],
     ["whose object is gone runs nothing there", {}, fact(0, { absentSince: 1 }), null],
-    [
-      "an unmatched node may be in it before its first full list",
-      { known: false },
-      null,
-      dark,
-    ],
+    ["an unmatched node may be in it before its first full list", { known: false }, null, dark],
     ["an unmatched node is not in it after its first full list", {}, null, null],
     ["one that may not be listed at all is none", { known: false, forbidden: true }, null, null],
   ])("%s", (_name, more, kube, why) => {
@@ -331,8 +326,13 @@ describe("darkness()", () => {
   test("one that joined since the last list may be in it, where its pool is", () => {
     const sight = sightOf({ kube: { ...LIGHT, dark } });
     const late = node(0, { kube: null });
-    const in1 = (kube: KubeFact | null) => new Map([[0, [late]], [1, [node(1, { kube })]]]);
-    const dark1 = (kube: KubeFact | null) => darkness(late, { sight, pool: null, bySlot: in1(kube) });
+    const in1 = (kube: KubeFact | null) =>
+      new Map([
+        [0, [late]],
+        [1, [node(1, { kube })]],
+      ]);
+    const dark1 = (kube: KubeFact | null) =>
+      darkness(late, { sight, pool: null, bySlot: in1(kube) });
     expect(dark1(fact(1))).toBe(dark);
     expect(dark1(fact(1, { absentSince: 1 }))).toBeNull();
     expect(dark1(null)).toBeNull();

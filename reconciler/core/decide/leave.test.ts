@@ -37,13 +37,21 @@ import { sightOf } from "../../../test/world/ask.ts";
 const MIN = 60_000;
 const BLIND: Setting = { sight: { blind: ["dark", "far"] } };
 const FROZEN: Setting = { sight: { frozen: "move (ann)" } };
-const busy = (over = {}) => ({ left: { kind: "busy", remaining: 2, message: "2 pods", ...over } as const });
+const busy = (over = {}) => ({
+  left: { kind: "busy", remaining: 2, message: "2 pods", ...over } as const,
+});
 const unknown = (forMs: number) => ({ left: { kind: "unknown", forMs } as const });
 const drained = { drainedAt: NOW - 500 };
 const leaving = (over: Partial<Node> = {}, phase: Parameters<typeof drainingOf>[0] = {}) =>
   sickOf("n", { phase: drainingOf(phase), cordon: OURS, ...over });
-const well = (node: Node): Node => ({ ...node, health: { ...node.health, verdict: "healthy", held: [] } });
-const silent = (node: Node): Node => ({ ...node, health: { ...node.health, silentSince: NOW - MIN } });
+const well = (node: Node): Node => ({
+  ...node,
+  health: { ...node.health, verdict: "healthy", held: [] },
+});
+const silent = (node: Node): Node => ({
+  ...node,
+  health: { ...node.health, silentSince: NOW - MIN },
+});
 
 describe("a person's order", () => {
   const ordered = (order: ReturnType<typeof orderOf>, over: Partial<Node> = {}) =>
@@ -86,12 +94,19 @@ describe("a person's order", () => {
 });
 
 describe("a drain's deadline", () => {
-  const drain = { ...poolOf().drain, timeoutMs: 30 * MIN, fatalTimeoutMs: 10 * MIN, gracePeriodMs: 7, force: true };
+  const drain = {
+    ...poolOf().drain,
+    timeoutMs: 30 * MIN,
+    fatalTimeoutMs: 10 * MIN,
+    gracePeriodMs: 7,
+    force: true,
+  };
   const payload = (node: Node, pool: Setting["pool"] = { drain }) => {
     const { action } = ask(node, { pool });
     return action?.kind === "effect" && action.payload.kind === "drain" ? action.payload : null;
   };
-  const sick = (over: Partial<Node> = {}) => sickOf("n", { cordon: OURS, ...over, health: { ...sickOf("x").health, unhealthyRun: 1 } });
+  const sick = (over: Partial<Node> = {}) =>
+    sickOf("n", { cordon: OURS, ...over, health: { ...sickOf("x").health, unhealthyRun: 1 } });
 
   test("is the pool's, shorter for what is certainly broken", () => {
     expect(payload(sick())).toEqual({
@@ -101,13 +116,16 @@ describe("a drain's deadline", () => {
       gracePeriodMs: 7,
       force: true,
     });
-    expect(payload(sick({ session: sessionOf({ definitive: true }) }))?.deadlineAt).toBe(NOW + 10 * MIN);
+    expect(payload(sick({ session: sessionOf({ definitive: true }) }))?.deadlineAt).toBe(
+      NOW + 10 * MIN,
+    );
     const none = { drain: { ...drain, timeoutMs: 0 } };
     expect(payload(sick(), none)?.deadlineAt).toBe(0);
   });
 
   test("is the order's, where it names one", () => {
-    const order = (timeoutMs: number | null) => nodeOf("n", { order: orderOf("drain", { timeoutMs }) });
+    const order = (timeoutMs: number | null) =>
+      nodeOf("n", { order: orderOf("drain", { timeoutMs }) });
     expect(payload(order(5_000))?.deadlineAt).toBe(NOW + 5_000);
     expect(payload(order(0))?.deadlineAt).toBe(0);
     expect(payload(order(null))?.deadlineAt).toBe(NOW + 30 * MIN);
@@ -124,7 +142,11 @@ describe("a drain's deadline", () => {
       gracePeriodMs: 5 * MIN,
       force: false,
     });
-    const dead = { ...sick({ session: sessionOf({ definitive: true }) }), pool: null, order: orderOf("drain") };
+    const dead = {
+      ...sick({ session: sessionOf({ definitive: true }) }),
+      pool: null,
+      order: orderOf("drain"),
+    };
     expect(payload(dead)?.deadlineAt).toBe(NOW + 10 * MIN);
   });
 });
@@ -156,24 +178,36 @@ describe("draining", () => {
     const seen = (phase = {}) => leaving({}, { sawWork: true, ...phase });
     const wait = { reason: "drain", message: "2 pods" } as const;
     expect(ask(seen(), { sight: busy() }).wait).toEqual({ ...wait, until: null });
-    expect(ask(seen({ deadlineAt: NOW + 5 }), { sight: busy() }).wait).toEqual({ ...wait, until: NOW + 5 });
+    expect(ask(seen({ deadlineAt: NOW + 5 }), { sight: busy() }).wait).toEqual({
+      ...wait,
+      until: NOW + 5,
+    });
     const later = busy({ deadlineAt: NOW + 9 });
-    expect(ask(seen({ deadlineAt: NOW + 5 }), { sight: later }).wait).toEqual({ ...wait, until: NOW + 9 });
+    expect(ask(seen({ deadlineAt: NOW + 5 }), { sight: later }).wait).toEqual({
+      ...wait,
+      until: NOW + 9,
+    });
     expect(ask(seen(), { sight: later }).wait).toEqual({ ...wait, until: null });
   });
 
   test("says that a person's hold in Kubernetes stops it, unless it is ordered", () => {
     const kube = kubeOf({ hold: true });
     const held = leaving({ kube }, { sawWork: true });
-    expect(waitOf(held, { sight: busy() })).toBe("human: navarch.dev/hold is set on Node k; 2 pods");
+    expect(waitOf(held, { sight: busy() })).toBe(
+      "human: navarch.dev/hold is set on Node k; 2 pods",
+    );
     expect(waitOf({ ...held, order: orderOf("drain") }, { sight: busy() })).toBe("drain: 2 pods");
   });
 
   test("waits while blind, whatever the deadline", () => {
     const late = leaving({}, { deadlineAt: NOW - 1 });
-    expect(waitOf(late, { sight: { left: { kind: "dark", message: "no answer" } } })).toBe("blind: no answer");
+    expect(waitOf(late, { sight: { left: { kind: "dark", message: "no answer" } } })).toBe(
+      "blind: no answer",
+    );
     const kube = kubeSightOf({ dark: "API server is away" });
-    expect(waitOf({ ...late, kube: kubeOf() }, { sight: { kube } })).toBe("blind: API server is away");
+    expect(waitOf({ ...late, kube: kubeOf() }, { sight: { kube } })).toBe(
+      "blind: API server is away",
+    );
   });
 
   test.each([
@@ -196,7 +230,12 @@ describe("draining", () => {
       expect(action).toEqual({
         kind: "advance",
         node: "n" as NodeId,
-        to: { kind: "held", since: NOW, heldBy: "navarch", why: "its drain deadline passed with work still on it" },
+        to: {
+          kind: "held",
+          since: NOW,
+          heldBy: "navarch",
+          why: "its drain deadline passed with work still on it",
+        },
         event: "node.held",
         because: ["its drain deadline passed with work still on it"],
         session: "held",
@@ -222,7 +261,9 @@ describe("draining", () => {
     expect(stepOf(late, { sight: busy({ deadlineAt: NOW + 1 }) })).toBeNull();
     expect(stepOf(late, { sight: busy({ deadlineAt: NOW }) })).toBe("draining replace");
     expect(stepOf(late, { sight: busy({ deadlineAt: NOW - 9 }) })).toBe("draining replace");
-    expect(stepOf(leaving({}, { deadlineAt: NOW + 1, sawWork: true }), { sight: busy() })).toBeNull();
+    expect(
+      stepOf(leaving({}, { deadlineAt: NOW + 1, sawWork: true }), { sight: busy() }),
+    ).toBeNull();
     const blank = leaving({}, { deadlineAt: NOW, since: NOW - 9 * MIN });
     expect(ask(blank, { sight: unknown(0) }).action?.because).toEqual([
       "its drain deadline passed and its work is cut off: the work on it is unknown",
@@ -245,7 +286,8 @@ describe("draining", () => {
     expect(long(9 * MIN, 59_999).action).toBeUndefined();
     expect(long(9 * MIN, MIN).action).toBeDefined();
     const pool = { drain: { ...poolOf().drain, unknownWaitMs: 5_000 } };
-    const short = (forMs: number) => stepOf(leaving({}, { since: NOW - MIN }), { pool, sight: unknown(forMs) });
+    const short = (forMs: number) =>
+      stepOf(leaving({}, { since: NOW - MIN }), { pool, sight: unknown(forMs) });
     expect(short(4_999)).toBeNull();
     expect(short(5_000)).toBe("draining replace");
     const stray = leaving({ pool: null }, { since: NOW - 9 * MIN });
@@ -254,10 +296,17 @@ describe("draining", () => {
   });
 
   test("that saw work does not take not knowing for empty", () => {
-    const seen = (deadlineAt: number) => leaving({}, { sawWork: true, since: NOW - 9 * MIN, deadlineAt });
-    const wait = { reason: "drain", message: "work was seen on it, and whether it has ended is unknown" } as const;
+    const seen = (deadlineAt: number) =>
+      leaving({}, { sawWork: true, since: NOW - 9 * MIN, deadlineAt });
+    const wait = {
+      reason: "drain",
+      message: "work was seen on it, and whether it has ended is unknown",
+    } as const;
     expect(ask(seen(0), { sight: unknown(9 * MIN) }).wait).toEqual({ ...wait, until: null });
-    expect(ask(seen(NOW + 5), { sight: unknown(9 * MIN) }).wait).toEqual({ ...wait, until: NOW + 5 });
+    expect(ask(seen(NOW + 5), { sight: unknown(9 * MIN) }).wait).toEqual({
+      ...wait,
+      until: NOW + 5,
+    });
   });
 
   test("is over when the machine is lost and silent, and not by the list alone", () => {
@@ -272,14 +321,23 @@ describe("draining", () => {
   });
 
   test("is cut short by a forced order, for what was ordered", () => {
-    const by = (goal: "drain" | "terminate" | "replace", purpose: Purpose = "replace", over: Partial<Node> = {}) =>
-      stepOf(leaving({ order: orderOf(goal, { force: true }), ...over }, { purpose, sawWork: true }), { sight: busy() });
+    const by = (
+      goal: "drain" | "terminate" | "replace",
+      purpose: Purpose = "replace",
+      over: Partial<Node> = {},
+    ) =>
+      stepOf(
+        leaving({ order: orderOf(goal, { force: true }), ...over }, { purpose, sawWork: true }),
+        { sight: busy() },
+      );
     expect(by("terminate")).toBe("terminating replace");
     expect(by("terminate", "repair")).toBe("terminating operator");
     expect(by("replace", "repair")).toBe("terminating replace");
     expect(by("drain")).toBeNull();
     expect(by("terminate", "operator", { instance: null, slot: null })).toBeNull();
-    const { action } = ask(leaving({ order: orderOf("terminate", { force: true }) }), { sight: busy() });
+    const { action } = ask(leaving({ order: orderOf("terminate", { force: true }) }), {
+      sight: busy(),
+    });
     expect(action).toMatchObject({
       to: endingOf("replace", { since: NOW }),
       event: "node.terminating",
@@ -289,33 +347,39 @@ describe("draining", () => {
     expect(stepOf(soft, { sight: busy() })).toBeNull();
   });
 
-  test.each(["replace", "repair"] as const)("for %s is called off when the node is well", (purpose) => {
-    const back = well(leaving({}, { purpose }));
-    expect(ask(back, { sight: busy() }).action).toEqual({
-      kind: "advance",
-      node: "n" as NodeId,
-      to: { kind: "suspect", since: NOW },
-      event: "node.recovered",
-      because: ["recovered before the drain ended: the repair is cancelled"],
-      session: null,
-    });
-    const degraded = { ...back, health: { ...back.health, verdict: "degraded" as const } };
-    expect(stepOf(degraded, { sight: busy() })).toBe("suspect");
-    const event = (action: Action | undefined) => (action?.kind === "advance" ? action.event : null);
-    const other = (node: Node) => event(ask(node, { sight: busy() }).action);
-    expect(other({ ...back, order: orderOf("replace") })).toBe("node.draining");
-    expect(other({ ...back, session: null })).toBe("node.draining");
-    expect(other({ ...back, session: sessionOf({ definitive: true }) })).toBe("node.draining");
-    expect(other(silent(back))).toBe("node.draining");
-    expect(other({ ...back, health: { ...back.health, verdict: "unknown" } })).toBe("node.draining");
-    expect(other(well(leaving({}, { purpose: "scale_down" })))).toBe("node.draining");
-    // Proof by a rule that is put aside is none.
-    const aside = { ...back.health, aside: [heldOf({ definitive: true })] };
-    const facts = [{ kind: "quarantine", rule: "r@v1", at: 0, why: "" } as const];
-    const put = { ...back, health: aside, session: sessionOf({ definitive: true }) };
-    expect(event(ask(put, { sight: busy(), facts }).action)).toBe("node.recovered");
-    expect(event(ask(put, { sight: busy() }).action)).toBe("node.draining");
-  });
+  test.each(["replace", "repair"] as const)(
+    "for %s is called off when the node is well",
+    (purpose) => {
+      const back = well(leaving({}, { purpose }));
+      expect(ask(back, { sight: busy() }).action).toEqual({
+        kind: "advance",
+        node: "n" as NodeId,
+        to: { kind: "suspect", since: NOW },
+        event: "node.recovered",
+        because: ["recovered before the drain ended: the repair is cancelled"],
+        session: null,
+      });
+      const degraded = { ...back, health: { ...back.health, verdict: "degraded" as const } };
+      expect(stepOf(degraded, { sight: busy() })).toBe("suspect");
+      const event = (action: Action | undefined) =>
+        action?.kind === "advance" ? action.event : null;
+      const other = (node: Node) => event(ask(node, { sight: busy() }).action);
+      expect(other({ ...back, order: orderOf("replace") })).toBe("node.draining");
+      expect(other({ ...back, session: null })).toBe("node.draining");
+      expect(other({ ...back, session: sessionOf({ definitive: true }) })).toBe("node.draining");
+      expect(other(silent(back))).toBe("node.draining");
+      expect(other({ ...back, health: { ...back.health, verdict: "unknown" } })).toBe(
+        "node.draining",
+      );
+      expect(other(well(leaving({}, { purpose: "scale_down" })))).toBe("node.draining");
+      // Proof by a rule that is put aside is none.
+      const aside = { ...back.health, aside: [heldOf({ definitive: true })] };
+      const facts = [{ kind: "quarantine", rule: "r@v1", at: 0, why: "" } as const];
+      const put = { ...back, health: aside, session: sessionOf({ definitive: true }) };
+      expect(event(ask(put, { sight: busy(), facts }).action)).toBe("node.recovered");
+      expect(event(ask(put, { sight: busy() }).action)).toBe("node.draining");
+    },
+  );
 
   test("for a surge whose replacement is gone goes back, and buys first again", () => {
     const surge = { pool: { replacement: "surge" } } as const;
@@ -357,16 +421,19 @@ describe("drained", () => {
   const empty = (over: Partial<Node> = {}, purpose: Purpose = "replace") =>
     leaving(over, { ...drained, purpose });
 
-  test.each(["replace", "scale_down", "surplus", "failed"] as const)("for %s it is ended", (purpose) => {
-    expect(ask(empty({}, purpose)).action).toEqual({
-      kind: "advance",
-      node: "n" as NodeId,
-      to: endingOf(purpose, { since: NOW }),
-      event: "node.terminating",
-      because: ["drained"],
-      session: null,
-    });
-  });
+  test.each(["replace", "scale_down", "surplus", "failed"] as const)(
+    "for %s it is ended",
+    (purpose) => {
+      expect(ask(empty({}, purpose)).action).toEqual({
+        kind: "advance",
+        node: "n" as NodeId,
+        to: endingOf(purpose, { since: NOW }),
+        event: "node.terminating",
+        because: ["drained"],
+        session: null,
+      });
+    },
+  );
 
   test("for a repair it is rebooted, with the boot that is to end", () => {
     expect(ask(empty({}, "repair")).action).toEqual({
@@ -380,7 +447,9 @@ describe("drained", () => {
       },
       because: ["drained for its reboot"],
     });
-    expect(ask(empty({ agent: null }, "repair")).action).toMatchObject({ payload: { bootId: null } });
+    expect(ask(empty({ agent: null }, "repair")).action).toMatchObject({
+      payload: { bootId: null },
+    });
     expect(stepOf(empty({ order: orderOf("replace") }, "repair"))).toBe("terminating replace");
     expect(stepOf(empty({ order: orderOf("terminate") }, "repair"))).toBe("terminating operator");
     expect(stepOf(empty({ order: orderOf("terminate") }, "replace"))).toBe("terminating replace");
@@ -406,7 +475,9 @@ describe("drained", () => {
     expect(waitOf(empty(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
     expect(waitOf(empty(), BLIND)).toBe("blind: dark; far");
     expect(waitOf(empty({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
-    expect(stepOf(empty({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminating replace");
+    expect(stepOf(empty({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe(
+      "terminating replace",
+    );
   });
 
   test("an unmanaged machine is left to a person, or is well again", () => {
@@ -417,7 +488,10 @@ describe("drained", () => {
     expect(waitOf(theirs("scale_down"))).toBe(`${said}: uncordon it, ${gone}`);
     expect(waitOf(theirs("repair"))).toBe(`${said}: repair it: it comes back by itself, ${gone}`);
     const { health } = nodeOf("x");
-    const checked = (verdict: "healthy" | "degraded" | "unhealthy", lastCheckAt: number | null) => ({
+    const checked = (
+      verdict: "healthy" | "degraded" | "unhealthy",
+      lastCheckAt: number | null,
+    ) => ({
       health: { ...health, verdict, lastCheckAt },
     });
     const since = NOW - 1_000;
@@ -436,8 +510,11 @@ describe("drained", () => {
 });
 
 describe("terminating", () => {
-  const ending = (over: Partial<Node> = {}, phase: Parameters<typeof endingOf>[1] = {}, purpose: Purpose = "replace") =>
-    nodeOf("n", { phase: endingOf(purpose, phase), cordon: OURS, ...over });
+  const ending = (
+    over: Partial<Node> = {},
+    phase: Parameters<typeof endingOf>[1] = {},
+    purpose: Purpose = "replace",
+  ) => nodeOf("n", { phase: endingOf(purpose, phase), cordon: OURS, ...over });
   const state = (name: "terminated" | "terminating" | "stopped" | "running", over = {}) => ({
     instance: instanceOf({ state: name, ...over }),
   });
@@ -446,7 +523,11 @@ describe("terminating", () => {
     expect(ask(ending()).action).toEqual({
       kind: "effect",
       node: "n" as NodeId,
-      payload: { kind: "terminate", provider: instanceOf().provider, instanceId: "i-n" as InstanceId },
+      payload: {
+        kind: "terminate",
+        provider: instanceOf().provider,
+        instanceId: "i-n" as InstanceId,
+      },
       because: ["replace"],
     });
   });
@@ -500,7 +581,9 @@ describe("terminating", () => {
     });
     expect(stepOf(ending({}, { notBefore: NOW }))).toBe("terminate");
     expect(waitOf(ending(), BLIND)).toBe("blind: dark; far");
-    expect(stepOf(ending({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe("terminate");
+    expect(stepOf(ending({ order: orderOf("terminate", { force: true }) }), BLIND)).toBe(
+      "terminate",
+    );
     expect(waitOf(ending({ order: orderOf("terminate") }), BLIND)).toBe("blind: dark; far");
     const nowhere = { sight: { providers: new Map() } };
     expect(waitOf(ending(), nowhere)).toBe(
@@ -512,7 +595,11 @@ describe("terminating", () => {
   });
 
   test("of surplus instances goes one at a time", () => {
-    const surplus = (id: string) => ({ ...ending({}, {}, "surplus"), id: id as NodeId, slot: null });
+    const surplus = (id: string) => ({
+      ...ending({}, {}, "surplus"),
+      id: id as NodeId,
+      slot: null,
+    });
     const other = { ...surplus("m"), phase: endingOf("surplus", { accepted: NOW - 1 }) };
     expect(ask(surplus("n"), { others: [other] }).wait).toEqual({
       reason: "budget",
@@ -548,7 +635,8 @@ describe("a place that is given up meanwhile", () => {
 
   test("is not decided while blind or frozen, nor for what is no repair", () => {
     const draining = leaving({}, { sawWork: true });
-    const still = (sight: Setting["sight"]) => stepOf(draining, { ...out, sight: { ...busy(), ...sight } });
+    const still = (sight: Setting["sight"]) =>
+      stepOf(draining, { ...out, sight: { ...busy(), ...sight } });
     expect(still({ blind: ["dark"] })).toBeNull();
     expect(still({ frozen: "move" })).toBeNull();
     expect(still({})).toBe("draining scale_down");

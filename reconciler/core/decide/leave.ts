@@ -145,8 +145,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
     return plan.effect(end.payload, ["its drain deadline passed with jobs in Slurm"]);
   }
   const endAt = deadlineAt === null ? null : overdueAt(phase, deadlineAt, scope.pool);
-  if (endAt !== null && sight.now >= endAt)
-    return decideOverdue(node, left, scope, plan, drained);
+  if (endAt !== null && sight.now >= endAt) return decideOverdue(node, left, scope, plan, drained);
   if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, plan, drained);
   if (left.kind !== "busy") {
     return plan.wait("drain", "waits for a process list that is newer than its cordon");
@@ -349,8 +348,7 @@ export function decideTerminating(
   }
   const inService = reopenedInSlurm(node, scope);
   if (inService !== null) return plan.wait("drain", inService);
-  plan.effect(
-    { kind: "terminate", provider: instance.provider, instanceId: instance.id },
-    [phase.purpose],
-  );
+  plan.effect({ kind: "terminate", provider: instance.provider, instanceId: instance.id }, [
+    phase.purpose,
+  ]);
 }

@@ -15,7 +15,9 @@ const NOW = 1_000_000_000;
 
 describe("lossOf()", () => {
   const scope = (settleMs: number): Scope =>
-    ({ sight: { now: NOW, providers: new Map([["cloud", { settleMs, reach: REACHES_ANY }]]) } }) as unknown as Scope;
+    ({
+      sight: { now: NOW, providers: new Map([["cloud", { settleMs, reach: REACHES_ANY }]]) },
+    }) as unknown as Scope;
   const node = (kind: string, absentMs: number | null, listings: number) =>
     ({
       phase: { kind },
@@ -102,8 +104,19 @@ describe("shareOf()", () => {
 });
 
 describe("mayCall()", () => {
-  type Given = { hold?: number; frozen?: boolean; all?: boolean; isProven?: boolean; blind?: boolean; order?: "plain" | "forced" };
-  const may = (kind: string, { hold, frozen, all = false, isProven = false, blind, order }: Given, more: object = {}): boolean => {
+  type Given = {
+    hold?: number;
+    frozen?: boolean;
+    all?: boolean;
+    isProven?: boolean;
+    blind?: boolean;
+    order?: "plain" | "forced";
+  };
+  const may = (
+    kind: string,
+    { hold, frozen, all = false, isProven = false, blind, order }: Given,
+    more: object = {},
+  ): boolean => {
     const node = {
       phase: { kind: "serving" },
       instance: { state: "running", provider: "cloud", region: null },

@@ -10,7 +10,12 @@ import { type Buyer, createRequest, nextOffer, nodeIdOf, offersOf } from "./offe
 
 const [ref] = poolOf().providers;
 if (ref === undefined) throw new Error("no provider");
-const at = (name: string, over: Partial<typeof ref> = {}) => ({ ...ref, name: name as never, priority: 1, ...over });
+const at = (name: string, over: Partial<typeof ref> = {}) => ({
+  ...ref,
+  name: name as never,
+  priority: 1,
+  ...over,
+});
 const pool = (providers: (typeof ref)[], over: Partial<PoolConfig> = {}) =>
   poolOf({ providers, region: null, zones: [], ...over });
 const keys = (of: PoolConfig) => offersOf(of).map(({ key }) => key);
@@ -22,15 +27,28 @@ describe("offersOf()", () => {
   });
 
   test("is every type everywhere before the next type, and each market is a place of its own", () => {
-    const types = at("a", { instanceType: "h", instanceTypes: ["g"], regions: ["r", "s"], weight: 8 });
+    const types = at("a", {
+      instanceType: "h",
+      instanceTypes: ["g"],
+      regions: ["r", "s"],
+      weight: 8,
+    });
     expect(offersOf(pool([types])).map(({ key, weight }) => [key, weight])).toEqual([
       ["a/r//h", 2],
       ["a/s//h", 2],
       ["a/r//g", 2],
       ["a/s//g", 2],
     ]);
-    const terms = [at("a"), at("a", { market: "spot" }), at("a", { market: "reserved", reservation: "cr-1" })];
-    expect(keys(pool(terms))).toEqual(["a///h100-8x", "a///h100-8x/spot", "a///h100-8x/reserved:cr-1"]);
+    const terms = [
+      at("a"),
+      at("a", { market: "spot" }),
+      at("a", { market: "reserved", reservation: "cr-1" }),
+    ];
+    expect(keys(pool(terms))).toEqual([
+      "a///h100-8x",
+      "a///h100-8x/spot",
+      "a///h100-8x/reserved:cr-1",
+    ]);
   });
 
   test("is every region with every zone, the provider's before the pool's", () => {
@@ -41,7 +59,10 @@ describe("offersOf()", () => {
       "a/r2/z1/h100-8x",
       "a/r2/z2/h100-8x",
     ]);
-    expect(keys(pool([at("a")], { region: "r", zones: ["z", "y"] }))).toEqual(["a/r/z/h100-8x", "a/r/y/h100-8x"]);
+    expect(keys(pool([at("a")], { region: "r", zones: ["z", "y"] }))).toEqual([
+      "a/r/z/h100-8x",
+      "a/r/y/h100-8x",
+    ]);
     expect(offersOf(pool([at("a", { instanceType: "t" })], { region: "r" }))).toEqual([
       {
         ...{ key: "a/r//t", provider: "a", region: "r", zone: null, instanceType: "t" },
@@ -85,7 +106,8 @@ describe("nextOffer()", () => {
   });
   const next = (over: Partial<Buyer> = {}, state: Over = {}, of = two) =>
     nextOffer(of, poolStateOf(1, state), buyer(over));
-  const key = (answer: ReturnType<typeof next>) => (answer.kind === "offer" ? answer.offer.key : answer);
+  const key = (answer: ReturnType<typeof next>) =>
+    answer.kind === "offer" ? answer.offer.key : answer;
   const rest = (scope: string, notBefore: number, more: Partial<Rest> = {}): Rest => ({
     kind: "rest",
     scope,
@@ -97,7 +119,9 @@ describe("nextOffer()", () => {
     isOpen: false,
     ...more,
   });
-  const facts = (...rests: Rest[]) => ({ facts: new Map(rests.map((one) => [`rest:${one.scope}`, one])) });
+  const facts = (...rests: Rest[]) => ({
+    facts: new Map(rests.map((one) => [`rest:${one.scope}`, one])),
+  });
   const guard = (offer: string, notBefore = 0, failures = 3) => ({
     guards: { [guardKey(two, offer)]: { failures, outcomes: [], notBefore, at: 0 } },
   });
@@ -136,7 +160,12 @@ describe("nextOffer()", () => {
 
   test("is tried early where the cloud shows capacity that it did not show at the refusal", () => {
     const offers = (availableSince: number | null) => {
-      const sight = { pricePerHour: 1, available: availableSince !== null, availableSince, seenAt: NOW };
+      const sight = {
+        pricePerHour: 1,
+        available: availableSince !== null,
+        availableSince,
+        seenAt: NOW,
+      };
       return { providers: seen({ a: { offers: new Map([[A, sight]]) } }) };
     };
     const resting = facts(rest(A, NOW + 600_000));
@@ -153,7 +182,11 @@ describe("nextOffer()", () => {
 
   test("waits some seconds for a throttled provider, not longer", () => {
     const throttled = (ms: number) => facts(rest("provider:a", NOW + ms, { class: "rate_limit" }));
-    expect(next(throttled(30_000))).toMatchObject({ kind: "wait", reason: "backoff", until: NOW + 30_000 });
+    expect(next(throttled(30_000))).toMatchObject({
+      kind: "wait",
+      reason: "backoff",
+      until: NOW + 30_000,
+    });
     expect(key(next(throttled(30_001)))).toBe(B);
     expect(key(next({ ...throttled(0), asking: new Set(["provider:a"]) }))).toBe(A);
   });
@@ -165,7 +198,8 @@ describe("nextOffer()", () => {
     expect(key(prices(2.5))).toBe(B);
     expect(prices(3.5)).toMatchObject({
       reason: "provider",
-      message: "a/h100-8x: it costs $3.50/h, and max_price is $2.00/h; b/h100-8x: it costs $3.50/h, and max_price is $3.00/h",
+      message:
+        "a/h100-8x: it costs $3.50/h, and max_price is $2.00/h; b/h100-8x: it costs $3.50/h, and max_price is $3.00/h",
     });
     expect(prices(null)).toMatchObject({ kind: "wait" });
   });
@@ -173,7 +207,11 @@ describe("nextOffer()", () => {
   test("waits for the first answer about prices where the order or a limit depends on it", () => {
     const unread = { providers: seen({ a: { offers: null } }) };
     expect(key(next(unread))).toBe(A);
-    const wait = { kind: "wait", reason: "provider", message: "a: its prices and capacity are being read" };
+    const wait = {
+      kind: "wait",
+      reason: "provider",
+      message: "a: its prices and capacity are being read",
+    };
     expect(next(unread, {}, pool([at("a"), at("b")], { strategy: "cost" }))).toMatchObject(wait);
     expect(next(unread, {}, pool([at("a", { maxPrice: 1 })]))).toMatchObject(wait);
     const gone = { providers: seen({ a: { offers: null, listed: false } }) };
@@ -282,7 +320,8 @@ describe("createRequest()", () => {
   });
 
   test("has a name of at most 63 characters, another one for each attempt", () => {
-    const name = (nodeId: string, attempt: number) => createRequest({ ...from, nodeId, attempt }).name;
+    const name = (nodeId: string, attempt: number) =>
+      createRequest({ ...from, nodeId, attempt }).name;
     expect(name("n", 2)).toBe("n-a2");
     expect(name("x".repeat(63), 1)).toBe("x".repeat(63));
     expect(name("x".repeat(64), 1)).toBe("x".repeat(63));

@@ -32,24 +32,26 @@ type OfferAnswer = { kind: "offer"; offer: Offer } | ({ kind: "wait" } & Veto);
 
 /** Every place the pool may buy, by priority; ties by list order, then the most wanted type. */
 export function offersOf(pool: PoolConfig): Offer[] {
-  return pool.providers.toSorted((a, b) => a.priority - b.priority).flatMap((ref) => {
-    const regions = ref.regions.length > 0 ? ref.regions : [pool.region];
-    const zones = ref.zones.length > 0 ? ref.zones : pool.zones.length > 0 ? pool.zones : [null];
-    const types = [ref.instanceType, ...ref.instanceTypes];
-    const pairs = regions.flatMap((region) =>
-      zones.filter((zone) => isIn(zone, region, regions)).map((zone) => ({ region, zone })),
-    );
-    const weight = ref.weight / (pairs.length * types.length);
-    const { market, reservation, maxPrice, settings } = ref;
-    return types.flatMap((instanceType) =>
-      pairs.map((pair) => {
-        const place = { provider: ref.name, ...pair, instanceType, market, reservation };
-        const own = settings === undefined ? {} : { settings };
-        const price = ownPrice(settings, instanceType);
-        return { key: placeKey(place), ...place, ...own, weight, maxPrice, ownPrice: price };
-      }),
-    );
-  });
+  return pool.providers
+    .toSorted((a, b) => a.priority - b.priority)
+    .flatMap((ref) => {
+      const regions = ref.regions.length > 0 ? ref.regions : [pool.region];
+      const zones = ref.zones.length > 0 ? ref.zones : pool.zones.length > 0 ? pool.zones : [null];
+      const types = [ref.instanceType, ...ref.instanceTypes];
+      const pairs = regions.flatMap((region) =>
+        zones.filter((zone) => isIn(zone, region, regions)).map((zone) => ({ region, zone })),
+      );
+      const weight = ref.weight / (pairs.length * types.length);
+      const { market, reservation, maxPrice, settings } = ref;
+      return types.flatMap((instanceType) =>
+        pairs.map((pair) => {
+          const place = { provider: ref.name, ...pair, instanceType, market, reservation };
+          const own = settings === undefined ? {} : { settings };
+          const price = ownPrice(settings, instanceType);
+          return { key: placeKey(place), ...place, ...own, weight, maxPrice, ownPrice: price };
+        }),
+      );
+    });
 }
 
 /** Clouds name a zone after its region; a zone of one region is not tried in another. */

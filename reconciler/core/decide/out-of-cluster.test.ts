@@ -20,14 +20,22 @@ const fact = { notReady: "Unknown (X)", notReadySince: AT, missedAt: AT + MIN } 
 const lost = kubeOf({ ...fact, lostAt: NOW - 1 });
 const implied = { ladder: ["replace"], implied: true } as const;
 const health = { ...poolOf().health, unhealthyThreshold: 3 };
-const setting: Setting = { pool: { health, repair: implied } as never, sight: { kube: kubeSightOf() } };
+const setting: Setting = {
+  pool: { health, repair: implied } as never,
+  sight: { kube: kubeSightOf() },
+};
 
 const well = (over: Partial<Node> = {}): Node => {
   const node = nodeOf("n", { kube: lost, ...over });
   return { ...node, health: { ...node.health, verdict: "healthy", lastCheckAt: NOW - 1 } };
 };
 const isolated = (over: Partial<Node> = {}): Node =>
-  well({ phase: { kind: "suspect", since: AT }, session: sessionOf({ openedAt: NOW - 1 }), cordon: OURS, ...over });
+  well({
+    phase: { kind: "suspect", since: AT },
+    session: sessionOf({ openedAt: NOW - 1 }),
+    cordon: OURS,
+    ...over,
+  });
 const second = { ...well(), id: "m" as Node["id"], slot: 1 };
 
 describe("a node that its cluster lost", () => {
@@ -35,7 +43,9 @@ describe("a node that its cluster lost", () => {
     expect(ask(well(), setting).action).toMatchObject({
       to: { kind: "suspect" },
       session: "open",
-      because: [`its Node k is not Ready in Kubernetes (Unknown (X)) since ${new Date(AT).toISOString()}`],
+      because: [
+        `its Node k is not Ready in Kubernetes (Unknown (X)) since ${new Date(AT).toISOString()}`,
+      ],
     });
     const open = isolated({ cordon: { product: null, human: null } });
     expect(stepOf(open, setting)).toBe("cordon");
@@ -50,19 +60,29 @@ describe("a node that its cluster lost", () => {
     expect(stepOf(isolated({ kube, session: tried }), setting)).toBe("drain replace");
     const chosen = { ...setting, pool: { health, repair: { ladder: ["replace"] } } as never };
     expect(stepOf(isolated({ kube }), chosen)).toBe("drain replace");
-    expect(waitOf(isolated({ kube }), { ...setting, others: [second] })).toContain("cluster: 2 of 2");
-    expect(waitOf(isolated({ kube }), { ...setting, sight: { kube: null } })).toContain("cluster: no cluster");
+    expect(waitOf(isolated({ kube }), { ...setting, others: [second] })).toContain(
+      "cluster: 2 of 2",
+    );
+    expect(waitOf(isolated({ kube }), { ...setting, sight: { kube: null } })).toContain(
+      "cluster: no cluster",
+    );
     const quiet = isolated({ kube });
     const silent = { ...quiet, health: { ...quiet.health, silentSince: NOW - MIN } };
     expect(waitOf(silent, { ...setting, others: [second] })).toContain("cluster: 2 of 2");
     const theirs = { ...kube, others: ["kubectl"] };
-    expect(waitOf(isolated({ kube: theirs }), setting)).toBe("cluster: Node k is cordoned by kubectl");
+    expect(waitOf(isolated({ kube: theirs }), setting)).toBe(
+      "cluster: Node k is cordoned by kubectl",
+    );
   });
 
   test("has until its reboot is late to be Ready again", () => {
     const kube = { ...lost, isolatedUid: lost.uid, unschedulable: true, own: true };
     const booted = (agoMs: number, more: Partial<Node> = {}) =>
-      isolated({ kube, phase: { kind: "repairing", since: NOW - agoMs, rung: "reboot", bootId: "old" }, ...more });
+      isolated({
+        kube,
+        phase: { kind: "repairing", since: NOW - agoMs, rung: "reboot", bootId: "old" },
+        ...more,
+      });
     expect(waitOf(booted(19 * MIN), setting)).toBe("cluster: rebooted; its Node is not Ready yet");
     expect(ask(booted(20 * MIN), setting).action).toMatchObject({
       to: { kind: "suspect" },

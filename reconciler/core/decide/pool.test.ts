@@ -17,7 +17,8 @@ import { nodeOf, unboughtOf } from "../../../test/world/part.ts";
 const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
 const admits = (nodes: Node[], setting: Setting = {}) =>
   planOf(nodes, setting).actions.flatMap((action) => (action.kind === "admit" ? [action] : []));
-const slots = (nodes: Node[], setting: Setting = {}) => admits(nodes, setting).map(({ slot }) => slot);
+const slots = (nodes: Node[], setting: Setting = {}) =>
+  admits(nodes, setting).map(({ slot }) => slot);
 const waits = (nodes: Node[], setting: Setting = {}) =>
   planOf(nodes, setting)
     .waits.filter((wait) => wait.node === null)
@@ -51,7 +52,8 @@ describe("missing nodes", () => {
   });
 
   test("are the unfilled slots: one that is given up is live, and not filled", () => {
-    const leaving = (phase: Node["phase"]) => slots([at("a", 0, { phase }), at("b", 1)], { desired: 2 });
+    const leaving = (phase: Node["phase"]) =>
+      slots([at("a", 0, { phase }), at("b", 1)], { desired: 2 });
     expect(leaving(drainingOf({ purpose: "scale_down" }))).toEqual([2]);
     expect(leaving(endingOf("surplus"))).toEqual([2]);
     expect(leaving(endingOf("replace"))).toEqual([]);
@@ -64,7 +66,9 @@ describe("missing nodes", () => {
     expect(slots([unboughtOf("u")], own)).toEqual([0]);
     expect(slots([unboughtOf("u"), unboughtOf("v")], own)).toEqual([]);
     expect(slots([unboughtOf("u"), unboughtOf("v")], { desired: 2 })).toEqual([0, 1]);
-    expect(slots([unboughtOf("u", { phase: drainingOf({ purpose: "scale_down" }) })], own)).toEqual([0, 1]);
+    expect(slots([unboughtOf("u", { phase: drainingOf({ purpose: "scale_down" }) })], own)).toEqual(
+      [0, 1],
+    );
   });
 
   test("are fifty in one plan at most", () => {
@@ -101,7 +105,11 @@ describe("missing nodes", () => {
 
 describe("nothing is admitted", () => {
   test.each<[string, Setting, (string | number | null)[]]>([
-    ["in a freeze", { sight: { frozen: "move (ann)" } }, ["human", "the fleet is frozen: move (ann)", null]],
+    [
+      "in a freeze",
+      { sight: { frozen: "move (ann)" } },
+      ["human", "the fleet is frozen: move (ann)", null],
+    ],
     [
       "while the pool is held",
       { state: { hold: { by: "ann", why: "test", until: NOW + 1 } } },
@@ -115,12 +123,20 @@ describe("nothing is admitted", () => {
     [
       "before the provider was listed",
       { sight: { fake: { listed: false } } },
-      ["provider", "2 nodes are missing, but what exists at the providers is not known: not listed yet", null],
+      [
+        "provider",
+        "2 nodes are missing, but what exists at the providers is not known: not listed yet",
+        null,
+      ],
     ],
     [
       "where the provider is not known",
       { sight: { providers: new Map() } },
-      ["provider", "2 nodes are missing, but what exists at the providers is not known: not listed yet", null],
+      [
+        "provider",
+        "2 nodes are missing, but what exists at the providers is not known: not listed yet",
+        null,
+      ],
     ],
   ])("%s", (_, setting, wait) => {
     expect(slots([], { desired: 2, ...setting })).toEqual([]);
@@ -129,7 +145,9 @@ describe("nothing is admitted", () => {
   });
 
   test("until a hold is over", () => {
-    expect(slots([], { desired: 1, state: { hold: { by: "ann", why: "", until: NOW } } })).toEqual([0]);
+    expect(slots([], { desired: 1, state: { hold: { by: "ann", why: "", until: NOW } } })).toEqual([
+      0,
+    ]);
   });
 
   test("where one of several providers is listed, it goes on", () => {
@@ -143,7 +161,11 @@ describe("nothing is admitted", () => {
     ]);
     expect(waits([], { desired: 1, pool: { providers }, sight: { providers: sights } })).toEqual([
       ["provider", "provider other: nothing can be bought there: no key", null],
-      ["provider", "1 node is missing, but what exists at the providers is not known: no key; not listed yet", null],
+      [
+        "provider",
+        "1 node is missing, but what exists at the providers is not known: no key; not listed yet",
+        null,
+      ],
     ]);
   });
 

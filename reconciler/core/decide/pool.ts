@@ -118,11 +118,7 @@ export function candidatesOf(
 }
 
 /** A bought machine that has not served yet and still may: the limits of its boot end it if not. */
-function isComing(
-  node: Node,
-  spares: { verifyMs: number } | null,
-  { now }: Sight,
-): boolean {
+function isComing(node: Node, spares: { verifyMs: number } | null, { now }: Sight): boolean {
   const { phase } = node;
   if (spares === null) return false;
   if (node.instance === null || isOwned(node) || isNamed(node)) return false;
@@ -150,8 +146,7 @@ function secondOccupants(filling: readonly Node[]): Set<NodeId> {
   const staying = filling.filter(({ phase }) => ["serving", "suspect"].includes(phase.kind));
   const slots = new Map(staying.map(({ id, slot }) => [id, slot]));
   const seconds = filling.filter(
-    (node) =>
-      node.replaces !== null && slots.get(node.replaces) === node.slot && isSpare(node),
+    (node) => node.replaces !== null && slots.get(node.replaces) === node.slot && isSpare(node),
   );
   return new Set(seconds.map(({ id }) => id));
 }
@@ -244,8 +239,7 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     : null;
   const missing = named?.length ?? desired - filled.size - adopted;
   if (missing <= 0) return;
-  const paused =
-    frozen(sight) ?? heldPool(state, sight) ?? strangerVeto(pool, fleet, sight);
+  const paused = frozen(sight) ?? heldPool(state, sight) ?? strangerVeto(pool, fleet, sight);
   if (paused !== null) return wait(paused.reason, paused.message, paused.until);
   const missed = missing === 1 ? "1 node is missing" : `${missing} nodes are missing`;
   if (pool.providers.length === 0) {

@@ -29,12 +29,7 @@ export function preemptionOf(node: Node, now: number): Notice | null {
 /** Time to end the pods and the machine before the cloud does. */
 const MARGIN_MS = 10_000;
 
-export function decidePreempted(
-  node: Node,
-  notice: Notice,
-  scope: Scope,
-  plan: PlanBuilder,
-): void {
+export function decidePreempted(node: Node, notice: Notice, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
   const veto =
     blindness(sight) ??

@@ -8,11 +8,20 @@ import { rankOffers } from "./rank.ts";
 const [ref] = poolOf().providers;
 if (ref === undefined) throw new Error("no provider");
 const at = (name: string, weight = 1) => ({ ...ref, name: name as never, priority: 1, weight });
-const offers = offersOf(poolOf({ providers: [at("a"), at("b"), at("c", 2)], region: null, zones: [] }));
+const offers = offersOf(
+  poolOf({ providers: [at("a"), at("b"), at("c", 2)], region: null, zones: [] }),
+);
 
-type Said = { price?: Record<string, number>; stock?: Record<string, boolean>; held?: Record<string, number> };
+type Said = {
+  price?: Record<string, number>;
+  stock?: Record<string, boolean>;
+  held?: Record<string, number>;
+};
 
-function order(strategy: PoolConfig["strategy"], { price = {}, stock = {}, held = {} }: Said = {}): string {
+function order(
+  strategy: PoolConfig["strategy"],
+  { price = {}, stock = {}, held = {} }: Said = {},
+): string {
   const key = (name: string) => `${name}///h100-8x`;
   const sightOf = (name: string) => {
     const available = stock[name] ?? null;
@@ -42,15 +51,18 @@ test("availability tries what has capacity first, and what is known to be empty 
   expect(order("availability")).toBe("abc");
 });
 
-test.each(["round-robin", "weighted"] as const)("%s alternates by weight, from what is held", (strategy) => {
-  const held: Record<string, number> = {};
-  let bought = "";
-  for (let i = 0; i < 8; i++) {
-    const first = order(strategy, { held })[0] ?? "";
-    held[first] = (held[first] ?? 0) + 1;
-    bought += first;
-  }
-  expect(bought).toBe("cabccabc");
-  // After a loss the share is filled up again.
-  expect(order(strategy, { held: { a: 2, b: 2, c: 0 } })[0]).toBe("c");
-});
+test.each(["round-robin", "weighted"] as const)(
+  "%s alternates by weight, from what is held",
+  (strategy) => {
+    const held: Record<string, number> = {};
+    let bought = "";
+    for (let i = 0; i < 8; i++) {
+      const first = order(strategy, { held })[0] ?? "";
+      held[first] = (held[first] ?? 0) + 1;
+      bought += first;
+    }
+    expect(bought).toBe("cabccabc");
+    // After a loss the share is filled up again.
+    expect(order(strategy, { held: { a: 2, b: 2, c: 0 } })[0]).toBe("c");
+  },
+);

@@ -52,12 +52,17 @@ const withHealth = (node: Node, health: Partial<Health>): Node => ({
 const serving = (over: Partial<Node> = {}, health: Partial<Health> = {}) =>
   withHealth(nodeOf("n", over), { verdict: "healthy", ...health });
 const ill = { verdict: "unhealthy", held: [heldOf()] } as const;
-const threshold = (count: number) => ({ health: { ...poolOf().health, unhealthyThreshold: count } });
+const threshold = (count: number) => ({
+  health: { ...poolOf().health, unhealthyThreshold: count },
+});
 
 describe("serving", () => {
   test("and well, there is nothing to do and nothing to say", () => {
     expect(ask(serving())).toEqual({ action: undefined, wait: undefined });
-    expect(ask(serving({}, { verdict: "degraded" }))).toEqual({ action: undefined, wait: undefined });
+    expect(ask(serving({}, { verdict: "degraded" }))).toEqual({
+      action: undefined,
+      wait: undefined,
+    });
   });
 
   test("evidence opens a session, with the reasons that people read", () => {
@@ -78,10 +83,15 @@ describe("serving", () => {
       heldOf(
         { result: "degraded", because: "slow" },
         { code: 63, gpu_index, gpu_uuid: `GPU-${gpu_index}`, at: `1970-01-0${day}T00:00:00Z` },
-        { key: `xid/63/GPU-${gpu_index}`, firstAt: (day - 1) * 24 * HOUR, lastAt: (day - 1) * 24 * HOUR },
+        {
+          key: `xid/63/GPU-${gpu_index}`,
+          firstAt: (day - 1) * 24 * HOUR,
+          lastAt: (day - 1) * 24 * HOUR,
+        },
       );
     const because = (extra: ReturnType<typeof heldOf>) =>
-      ask(serving({}, { verdict: "unhealthy", held: [extra, heldOf({}, { gpu_uuid: "GPU-0" })] })).action?.because;
+      ask(serving({}, { verdict: "unhealthy", held: [extra, heldOf({}, { gpu_uuid: "GPU-0" })] }))
+        .action?.because;
     expect(because(slow(0, 1))).toEqual(["XID 48 on GPU 0 (and 1 that follow from it)"]);
     expect(because(slow(1, 3))).toEqual(["XID 48 on GPU 0"]);
   });
@@ -101,7 +111,9 @@ describe("serving", () => {
   test("a node that a person returned to service stays, with a wait", () => {
     const waiver = { by: "human:ann", why: "benign", at: 0, evidence: ["r/xid/48/node"] };
     const given = serving({ waiver }, ill as never);
-    expect(waitOf(given)).toBe("human: returned to service by human:ann (benign) despite: XID 48 on GPU 0");
+    expect(waitOf(given)).toBe(
+      "human: returned to service by human:ann (benign) despite: XID 48 on GPU 0",
+    );
     const others = kubeOf({ name: "gpu-1", unschedulable: true, others: ["kubectl-cordon"] });
     expect(waitOf(serving({ waiver, kube: others }, ill as never))).toBe(waitOf(given));
     const off = serving({ waiver: { ...waiver, by: BY_KUBERNETES }, kube: others }, ill as never);
@@ -110,7 +122,10 @@ describe("serving", () => {
         "1970-01-01T00:00:00.000Z, despite: XID 48 on GPU 0. " +
         "Resume its repair, drain included, with `navarch replace n`",
     );
-    const more = serving({ waiver }, { verdict: "unhealthy", held: [heldOf(), heldOf({}, {}, { key: "new" })] });
+    const more = serving(
+      { waiver },
+      { verdict: "unhealthy", held: [heldOf(), heldOf({}, {}, { key: "new" })] },
+    );
     expect(stepOf(more)).toBe("suspect");
     expect(ask(serving({ waiver }))).toEqual({ action: undefined, wait: undefined });
   });
@@ -172,8 +187,12 @@ describe("given up for a smaller pool", () => {
 
   test("waits while blind and for people", () => {
     expect(waitOf(serving(), { ...smaller, ...BLIND })).toBe("blind: dark; far");
-    expect(waitOf(serving(), { ...smaller, ...FROZEN })).toBe("human: the fleet is frozen: move (ann)");
-    expect(waitOf(serving({ kube: kubeOf() }), { ...smaller, ...DARK })).toBe("blind: API server is away");
+    expect(waitOf(serving(), { ...smaller, ...FROZEN })).toBe(
+      "human: the fleet is frozen: move (ann)",
+    );
+    expect(waitOf(serving({ kube: kubeOf() }), { ...smaller, ...DARK })).toBe(
+      "blind: API server is away",
+    );
     expect(waitOf(serving(HOLD), { ...smaller, ...KUBE })).toBe(KEPT);
   });
 
@@ -209,7 +228,9 @@ describe("isolation", () => {
     });
     expect(stepOf(sick({}, { unhealthyRun: 2 }), two)).toBe("cordon");
     expect(stepOf(sick({}, {}, [proof]), two)).toBe("cordon");
-    expect(stepOf(sick({}, {}, [heldOf({ definitive: true, result: "degraded" })]), two)).toBeNull();
+    expect(
+      stepOf(sick({}, {}, [heldOf({ definitive: true, result: "degraded" })]), two),
+    ).toBeNull();
     expect(stepOf(sick({}, { silentSince: NOW - MIN, unhealthyRun: 0 }), two)).toBe("cordon");
     expect(stepOf(sick({ pool: null }))).toBe("cordon");
     expect(stepOf(sick({ pool: null }, { unhealthyRun: 0 }))).toBeNull();
@@ -247,15 +268,25 @@ describe("isolation", () => {
     const { safety } = settingOf({});
     const isolate = { ...safety.budgets.isolate, pool: one };
     const tight = { config: { safety: { ...safety, budgets: { ...safety.budgets, isolate } } } };
-    expect(waitOf(other, { ...tight, others: [sick()] })).toBe("budget: pool:p: 1 of at most 1 were cordoned lately");
+    expect(waitOf(other, { ...tight, others: [sick()] })).toBe(
+      "budget: pool:p: 1 of at most 1 were cordoned lately",
+    );
   });
 
   test("for silence alone has a budget of its own", () => {
     const quiet = (id: string, slot: number, openedAt = 0) => {
-      const node = nodeOf(id, { slot, phase: { kind: "suspect", since: 0 }, session: sessionOf({ openedAt }) });
+      const node = nodeOf(id, {
+        slot,
+        phase: { kind: "suspect", since: 0 },
+        session: sessionOf({ openedAt }),
+      });
       return withHealth(node, { verdict: "healthy", silentSince: NOW - MIN });
     };
-    const one = { pool: { health: { ...poolOf().health, maxUnavailable: { kind: "nodes", nodes: 1 } as const } } };
+    const one = {
+      pool: {
+        health: { ...poolOf().health, maxUnavailable: { kind: "nodes", nodes: 1 } as const },
+      },
+    };
     const others = [marked({ slot: 2 })].map((node) => ({ ...node, id: "m" as NodeId }));
     expect(stepOf(quiet("n", 0), { ...one, others })).toBe("cordon");
     expect(waitOf(quiet("n", 0, 5), { ...one, others: [quiet("o", 1)] })).toBe(
@@ -293,7 +324,10 @@ describe("marked and sick", () => {
 
   test("silent, with a cloud that shows it running, waits for a second witness", () => {
     const quiet = (node: Node) =>
-      withHealth({ ...node, cordon: OURS }, { verdict: "healthy", held: [], unhealthyRun: 0, silentSince: NOW - MIN });
+      withHealth(
+        { ...node, cordon: OURS },
+        { verdict: "healthy", held: [], unhealthyRun: 0, silentSince: NOW - MIN },
+      );
     const since = new Date(NOW - MIN).toISOString();
     expect(waitOf(quiet(sick()))).toBe(
       `second_witness: silent since ${since}, but the cloud shows its instance running`,
@@ -306,15 +340,30 @@ describe("marked and sick", () => {
   });
 
   test.each<[string, Node, Setting, string]>([
-    ["a person's cordon", marked({ cordon: { ...OURS, human: THEIRS.human } }), {}, "human: cordoned by human:ann (mine): uncordon it, or order its replacement"],
-    ["no pool", marked({ pool: null }), {}, "not_ours: its agent names no pool: drain it and repair it by hand (navarch drain n)"],
+    [
+      "a person's cordon",
+      marked({ cordon: { ...OURS, human: THEIRS.human } }),
+      {},
+      "human: cordoned by human:ann (mine): uncordon it, or order its replacement",
+    ],
+    [
+      "no pool",
+      marked({ pool: null }),
+      {},
+      "not_ours: its agent names no pool: drain it and repair it by hand (navarch drain n)",
+    ],
     [
       "a pool that is not configured",
       marked({ pool: null, agent: agentOf({ pool: "q" }) }),
       {},
       "not_ours: pool q is not configured: drain it and repair it by hand (navarch drain n)",
     ],
-    ["no instance", marked({ instance: null }), {}, "not_ours: no instance of this fleet: a person has to repair it"],
+    [
+      "no instance",
+      marked({ instance: null }),
+      {},
+      "not_ours: no instance of this fleet: a person has to repair it",
+    ],
     [
       "auto_replace off",
       marked(),
@@ -323,7 +372,12 @@ describe("marked and sick", () => {
     ],
     ["a freeze", marked(), FROZEN, "human: the fleet is frozen: move (ann)"],
     ["blindness", marked(), BLIND, "blind: dark; far"],
-    ["a cluster that does not answer", marked({ kube: kubeOf({ isolatedUid: "uid-1" }) }), DARK, "blind: API server is away"],
+    [
+      "a cluster that does not answer",
+      marked({ kube: kubeOf({ isolatedUid: "uid-1" }) }),
+      DARK,
+      "blind: API server is away",
+    ],
     [
       "a ladder without replacement",
       marked(),
@@ -333,14 +387,19 @@ describe("marked and sick", () => {
     [
       "a ceiling",
       marked({ instance: instanceOf({ pricePerHour: 1 }) }),
-      { pool: { spend: { perHourMax: 1, perMonthMax: null, instancesMax: null } }, sight: { fake: priced(2) } },
+      {
+        pool: { spend: { perHourMax: 1, perMonthMax: null, instancesMax: null } },
+        sight: { fake: priced(2) },
+      },
       "spend: pool:p would cost $0.00/h + $2.00/h, above $1.00/h",
     ],
     [
       "machines that could not be set up",
       marked(),
       {
-        pool: { bootstrap: { ...poolOf().bootstrap, setupCommands: ["x"], sshPrivateKeyPath: "/k" } },
+        pool: {
+          bootstrap: { ...poolOf().bootstrap, setupCommands: ["x"], sshPrivateKeyPath: "/k" },
+        },
         sight: { fake: { bringsAgent: false }, keys: alike("/k: no such file") },
       },
       "bootstrap: nothing could replace it: /k: no such file",
@@ -351,7 +410,10 @@ describe("marked and sick", () => {
 
   test("a ceiling counts the place that the node frees, unless the new one comes first", () => {
     const setting = (replacement: "surge" | "drain-first", instancesMax = 1): Setting => ({
-      pool: { spend: { perHourMax: null, perMonthMax: null, instancesMax }, replacement: replacement as never },
+      pool: {
+        spend: { perHourMax: null, perMonthMax: null, instancesMax },
+        replacement: replacement as never,
+      },
     });
     expect(stepOf(marked(), setting("drain-first"))).toBe("drain replace");
     expect(waitOf(marked(), setting("surge"))).toBe("spend: pool:p has 1 of at most 1 instances");
@@ -364,11 +426,23 @@ describe("marked and sick", () => {
       state: { guards: { [key]: { failures, outcomes: [false, false, false], notBefore, at: 0 } } },
     });
     const why = "new nodes of pool p do not come up: nothing could replace it";
-    expect(ask(marked(), guard(NOW + 9)).wait).toEqual({ reason: "bootstrap_guard", message: why, until: NOW + 9 });
+    expect(ask(marked(), guard(NOW + 9)).wait).toEqual({
+      reason: "bootstrap_guard",
+      message: why,
+      until: NOW + 9,
+    });
     expect(stepOf(marked(), guard(NOW))).toBe("drain replace");
     expect(stepOf(marked(), guard(NOW + 9, 0))).toBe("drain replace");
-    const trying = nodeOf("t", { slot: 3, offer: key, phase: { kind: "booting", since: NOW }, agent: null });
-    expect(ask(marked(), { ...guard(NOW), others: [trying] }).wait).toMatchObject({ message: why, until: null });
+    const trying = nodeOf("t", {
+      slot: 3,
+      offer: key,
+      phase: { kind: "booting", since: NOW },
+      agent: null,
+    });
+    expect(ask(marked(), { ...guard(NOW), others: [trying] }).wait).toMatchObject({
+      message: why,
+      until: null,
+    });
     const two = poolOf().providers.flatMap((ref) => [ref, { ...ref, zones: ["z"] }]);
     const second = guardKey(poolOf(), "fake//z/h100-8x");
     const both = (until: number) => ({
@@ -393,7 +467,9 @@ describe("marked and sick", () => {
       because: ["XID 48 on GPU 0"],
     });
     expect(waitOf(theirs(), FROZEN)).toBe("human: the fleet is frozen: move (ann)");
-    expect(waitOf(theirs({ cordon: { ...OURS, human: THEIRS.human } }))).toBe("human: cordoned by human:ann (mine): uncordon it");
+    expect(waitOf(theirs({ cordon: { ...OURS, human: THEIRS.human } }))).toBe(
+      "human: cordoned by human:ann (mine): uncordon it",
+    );
     const { safety } = settingOf({});
     const reboot = { ...safety.budgets.reboot, pool: { kind: "nodes", nodes: 0 } as const };
     const tight = { config: { safety: { ...safety, budgets: { ...safety.budgets, reboot } } } };
@@ -404,17 +480,33 @@ describe("marked and sick", () => {
     const { safety } = settingOf({});
     const replace = { ...safety.budgets.replace, pool: { kind: "nodes", nodes: 0 } as const };
     const tight = { config: { safety: { ...safety, budgets: { ...safety.budgets, replace } } } };
-    expect(waitOf(marked(), tight)).toBe("budget: pool:p: 0 of at most 0 are being repaired or replaced");
-    const one = { pool: { health: { ...poolOf().health, unhealthyThreshold: 1, maxUnavailable: { kind: "nodes", nodes: 1 } as const } } };
-    const away = nodeOf("a", { slot: 1, phase: drainingOf({ sawWork: true }), cordon: OURS });
-    expect(waitOf(sick({ cordon: OURS }, {}, [evident]), { ...one, others: [away], sight: { left: { kind: "busy", remaining: 1, message: "" } } })).toBe(
-      "budget: 1 of at most 1 nodes of pool p are out of service",
+    expect(waitOf(marked(), tight)).toBe(
+      "budget: pool:p: 0 of at most 0 are being repaired or replaced",
     );
+    const one = {
+      pool: {
+        health: {
+          ...poolOf().health,
+          unhealthyThreshold: 1,
+          maxUnavailable: { kind: "nodes", nodes: 1 } as const,
+        },
+      },
+    };
+    const away = nodeOf("a", { slot: 1, phase: drainingOf({ sawWork: true }), cordon: OURS });
+    expect(
+      waitOf(sick({ cordon: OURS }, {}, [evident]), {
+        ...one,
+        others: [away],
+        sight: { left: { kind: "busy", remaining: 1, message: "" } },
+      }),
+    ).toBe("budget: 1 of at most 1 nodes of pool p are out of service");
   });
 });
 
 describe("a ladder with a reboot", () => {
-  const ladder = { pool: { ...threshold(1), repair: { ladder: ["gpu-reset", "reboot", "replace"] } } } as Setting;
+  const ladder = {
+    pool: { ...threshold(1), repair: { ladder: ["gpu-reset", "reboot", "replace"] } },
+  } as Setting;
   const bottom = { pool: { ...threshold(1), repair: { ladder: ["reboot"] } } } as Setting;
   const skipped = (node: Node, setting: Setting = ladder) => {
     const { action } = ask(node, setting);
@@ -429,15 +521,25 @@ describe("a ladder with a reboot", () => {
 
   test("passes it over where it cannot help", () => {
     const none = "reboot skipped: the provider does not reboot machines";
-    expect(skipped(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toEqual([RESET, none]);
-    expect(stepOf(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toBe("drain replace");
+    expect(skipped(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toEqual([
+      RESET,
+      none,
+    ]);
+    expect(stepOf(marked(), { ...ladder, sight: { fake: { canReboot: false } } })).toBe(
+      "drain replace",
+    );
     const outlives = (over: object) => skipped(marked({}, {}, [heldOf(over)]));
     const beyond = [RESET, "reboot skipped: XID 48 on GPU 0 outlives a reboot"];
     expect(outlives({ hold: "until_replaced" })).toEqual(beyond);
     expect(outlives({ action: "replace" })).toEqual(beyond);
     expect(outlives({ action: "replace", hold: "until_replaced" })).toEqual(beyond);
-    expect(skipped(marked({}, {}, [heldOf(), heldOf({ result: "degraded", action: "replace" }, { code: 63 })]))).toEqual([RESET]);
-    const tried = (reboot: number) => marked({ session: sessionOf({ attempts: { reboot } }), rebootedAt: NOW - HOUR });
+    expect(
+      skipped(
+        marked({}, {}, [heldOf(), heldOf({ result: "degraded", action: "replace" }, { code: 63 })]),
+      ),
+    ).toEqual([RESET]);
+    const tried = (reboot: number) =>
+      marked({ session: sessionOf({ attempts: { reboot } }), rebootedAt: NOW - HOUR });
     expect(skipped(tried(1))).toEqual([RESET]);
     expect(skipped(tried(2))).toEqual([RESET, "reboot skipped: 2 reboots did not cure it"]);
   });
@@ -453,7 +555,8 @@ describe("a ladder with a reboot", () => {
   });
 
   test("rests half an hour between two", () => {
-    const again = (ms: number) => marked({ session: sessionOf({ attempts: { reboot: 1 } }), rebootedAt: NOW - ms });
+    const again = (ms: number) =>
+      marked({ session: sessionOf({ attempts: { reboot: 1 } }), rebootedAt: NOW - ms });
     expect(ask(again(30 * MIN - 1), ladder).wait).toEqual({
       reason: "backoff",
       message: "the last reboot did not cure it; the next one waits",
@@ -472,14 +575,20 @@ describe("a ladder with a reboot", () => {
     expect(waitOf(marked(), { ...bottom, sight: { fake: { canReboot: false } } })).toBe(
       "human: the ladder of pool p ends without replacement (reboot skipped: the provider does not reboot machines)",
     );
-    expect(waitOf(marked(), { ...bottom, ...FROZEN })).toBe("human: the fleet is frozen: move (ann)");
+    expect(waitOf(marked(), { ...bottom, ...FROZEN })).toBe(
+      "human: the fleet is frozen: move (ann)",
+    );
   });
 });
 
 describe("repairing", () => {
   const BOOT = { kind: "repairing", rung: "reboot", bootId: "boot-0" } as const;
-  const rebooting = (over: Partial<Node> = {}, health: Partial<Health> = {}, agoMs = MIN, bootId = "boot-0") =>
-    marked({ phase: { ...BOOT, since: NOW - agoMs, bootId }, ...over }, health);
+  const rebooting = (
+    over: Partial<Node> = {},
+    health: Partial<Health> = {},
+    agoMs = MIN,
+    bootId = "boot-0",
+  ) => marked({ phase: { ...BOOT, since: NOW - agoMs, bootId }, ...over }, health);
   const wellSince = { verdict: "healthy", held: [], lastCheckAt: NOW - 1 } as const;
 
   test("waits for another boot, then for its check", () => {
@@ -491,7 +600,9 @@ describe("repairing", () => {
     expect(ask(rebooting({ agent: null })).wait?.message).toBe("it is rebooting");
     expect(ask(rebooting()).wait?.message).toBe("rebooted; its first full check is open");
     const stale = { ...wellSince, lastCheckAt: NOW - MIN } as const;
-    expect(ask(rebooting({}, stale as never)).wait?.message).toBe("rebooted; its first full check is open");
+    expect(ask(rebooting({}, stale as never)).wait?.message).toBe(
+      "rebooted; its first full check is open",
+    );
   });
 
   test("is well, or still sick, by a check under the new boot", () => {
@@ -511,7 +622,8 @@ describe("repairing", () => {
   });
 
   test("is given up after twenty minutes", () => {
-    const late = (agoMs: number, bootId = "boot-1", sight = {}) => ask(rebooting({}, {}, agoMs, bootId), { sight });
+    const late = (agoMs: number, bootId = "boot-1", sight = {}) =>
+      ask(rebooting({}, {}, agoMs, bootId), { sight });
     expect(late(20 * MIN - 1).action).toBeUndefined();
     expect(late(20 * MIN).action).toMatchObject({
       to: { kind: "suspect", since: NOW },
@@ -532,14 +644,20 @@ describe("repairing", () => {
     expect(down({ absentSince: NOW - HOUR, absentListings: 9 })).toBeNull();
     expect(down({ absentSince: NOW - HOUR, absentListings: 9 }, 20 * MIN)).toBe("terminating lost");
     expect(down({ state: "terminated" })).toBe("terminating lost");
-    expect(stepOf(rebooting({ instance: instanceOf({ state: "terminated" }) }, {}, MIN, "boot-1"))).toBeNull();
+    expect(
+      stepOf(rebooting({ instance: instanceOf({ state: "terminated" }) }, {}, MIN, "boot-1")),
+    ).toBeNull();
     expect(stepOf(rebooting({ order: orderOf("drain") }))).toBe("drain operator");
   });
 });
 
 describe("recovery", () => {
   const well = (over: Partial<Node> = {}, health: Partial<Health> = {}) =>
-    sick({ session: sessionOf({ openedAt: NOW - MIN }), ...over }, { verdict: "healthy", held: [], lastCheckAt: NOW - MIN, ...health }, []);
+    sick(
+      { session: sessionOf({ openedAt: NOW - MIN }), ...over },
+      { verdict: "healthy", held: [], lastCheckAt: NOW - MIN, ...health },
+      [],
+    );
   const wellOf = (over: Partial<Node> = {}, health: Partial<Health> = {}) => {
     const node = well(over);
     return withHealth(node, { verdict: "healthy", held: [], lastCheckAt: NOW - MIN, ...health });
@@ -552,7 +670,10 @@ describe("recovery", () => {
       payload: { kind: "uncordon", why: "recovered", keep: false },
       because: ["every held finding is cleared"],
     });
-    const both = { cordon: { ...OURS, human: THEIRS.human }, kube: kubeOf({ isolatedUid: "uid-1" }) };
+    const both = {
+      cordon: { ...OURS, human: THEIRS.human },
+      kube: kubeOf({ isolatedUid: "uid-1" }),
+    };
     expect(ask(wellOf(both)).action).toMatchObject({ payload: { keep: true } });
     expect(ask(wellOf()).action).toEqual({
       kind: "advance",
@@ -600,7 +721,8 @@ describe("recovery", () => {
 
 describe("surge", () => {
   const surge: Setting = { pool: { replacement: "surge" }, state: { nextGen: 7 } };
-  const other = (id: string, phase: Phase, over: Partial<Node> = {}) => nodeOf(id, { gen: 7, phase, ...over });
+  const other = (id: string, phase: Phase, over: Partial<Node> = {}) =>
+    nodeOf(id, { gen: 7, phase, ...over });
 
   test("orders the new one first", () => {
     const plan = planOf([marked()], surge);
@@ -622,21 +744,29 @@ describe("surge", () => {
       because: ["XID 48 on GPU 0"],
       session: null,
     });
-    const second = { ...marked({ slot: 1, session: sessionOf({ openedAt: 5 }) }), id: "o" as NodeId };
-    const admitted = planOf([marked(), second], surge).actions.flatMap((a) => (a.kind === "admit" ? [a.node] : []));
+    const second = {
+      ...marked({ slot: 1, session: sessionOf({ openedAt: 5 }) }),
+      id: "o" as NodeId,
+    };
+    const admitted = planOf([marked(), second], surge).actions.flatMap((a) =>
+      a.kind === "admit" ? [a.node] : [],
+    );
     expect(admitted.slice(0, 2).map(String)).toEqual(["f-p-0-7", "f-p-1-8"]);
   });
 
   test("waits for its slot", () => {
-    expect(waitOf(marked(), { ...surge, others: [other("m", { kind: "booting", since: NOW })] })).toBe(
-      "replacement: slot 0 still has m, which is booting",
-    );
+    expect(
+      waitOf(marked(), { ...surge, others: [other("m", { kind: "booting", since: NOW })] }),
+    ).toBe("replacement: slot 0 still has m, which is booting");
     expect(waitOf(marked({ slot: null }), surge)).toBe("not_ours: no slot to fill");
   });
 
   const pair = (over: Partial<Node> = {}, health: Partial<Health> = {}) =>
     marked({ phase: { kind: "replacing", since: 0, replacement: "m" as NodeId }, ...over }, health);
-  const comes = (phase: Phase) => ({ ...surge, others: [other("m", phase, { replaces: "n" as NodeId })] });
+  const comes = (phase: Phase) => ({
+    ...surge,
+    others: [other("m", phase, { replaces: "n" as NodeId })],
+  });
   const serves = comes({ kind: "serving", since: 0 });
 
   test("drains the old one when the new one serves", () => {
@@ -644,11 +774,15 @@ describe("surge", () => {
       payload: { kind: "drain", purpose: "replace" },
       because: ["m is verified and takes its place"],
     });
-    expect(waitOf(pair(), comes({ kind: "booting", since: NOW }))).toBe("replacement: m is booting; this node is unhealthy");
+    expect(waitOf(pair(), comes({ kind: "booting", since: NOW }))).toBe(
+      "replacement: m is booting; this node is unhealthy",
+    );
     expect(waitOf(pair(), { ...serves, ...BLIND })).toBe("blind: dark; far");
     expect(waitOf(pair(), { ...serves, ...FROZEN })).toBe("human: the fleet is frozen: move (ann)");
     const theirs = { cordon: { ...OURS, human: THEIRS.human } };
-    expect(waitOf(pair(theirs), serves)).toBe("human: cordoned by human:ann: uncordon it, or order its replacement");
+    expect(waitOf(pair(theirs), serves)).toBe(
+      "human: cordoned by human:ann: uncordon it, or order its replacement",
+    );
     expect(stepOf(pair({ ...theirs, order: orderOf("replace") }), serves)).toBe("drain replace");
   });
 
@@ -656,7 +790,11 @@ describe("surge", () => {
     expect(waitOf(pair(), comes(endingOf("failed")))).toBe(
       "confirmation: its replacement m did not come up and is being ended",
     );
-    const failed = { to: { kind: "suspect", since: NOW }, event: "node.suspect", because: ["its replacement m did not come up"] };
+    const failed = {
+      to: { kind: "suspect", since: NOW },
+      event: "node.suspect",
+      because: ["its replacement m did not come up"],
+    };
     expect(ask(pair(), comes(goneOf("failed"))).action).toMatchObject(failed);
     expect(ask(pair(), surge).action).toMatchObject(failed);
     const recovered = { verdict: "healthy", held: [] } as const;
@@ -666,7 +804,9 @@ describe("surge", () => {
       event: "node.recovered",
       because: ["recovered before the drain ended: the repair is cancelled"],
     });
-    expect(stepOf(pair({}, { ...recovered, verdict: "degraded" } as never), booting)).toBe("suspect");
+    expect(stepOf(pair({}, { ...recovered, verdict: "degraded" } as never), booting)).toBe(
+      "suspect",
+    );
     expect(stepOf(pair({ order: orderOf("replace") }, recovered as never), booting)).toBeNull();
   });
 
@@ -676,9 +816,14 @@ describe("surge", () => {
       payload: { kind: "drain", purpose: "replace" },
       because: ["m was verified and takes its place, and is suspect itself since"],
     });
-    expect(stepOf(pair(), comes({ kind: "held", since: NOW, heldBy: "human:ann", why: "mine" }))).toBeNull();
+    expect(
+      stepOf(pair(), comes({ kind: "held", since: NOW, heldBy: "human:ann", why: "mine" })),
+    ).toBeNull();
     // Neither waits for the other.
-    const plan = planOf([pair(), marked({ id: "m" as NodeId, gen: 7, replaces: "n" as NodeId })], surge);
+    const plan = planOf(
+      [pair(), marked({ id: "m" as NodeId, gen: 7, replaces: "n" as NodeId })],
+      surge,
+    );
     const toldOf = (id: string) => [
       ...plan.actions.filter(({ node }) => node === id).map(({ kind }) => kind),
       ...plan.waits.filter(({ node }) => node === id).map(({ message }) => message),
@@ -688,8 +833,12 @@ describe("surge", () => {
   });
 
   test("is cut short by a forced order, or a loss", () => {
-    expect(stepOf(pair({ order: orderOf("terminate", { force: true }) }), serves)).toBe("terminating operator");
-    expect(stepOf(pair({ order: orderOf("terminate") }), comes({ kind: "booting", since: NOW }))).toBeNull();
+    expect(stepOf(pair({ order: orderOf("terminate", { force: true }) }), serves)).toBe(
+      "terminating operator",
+    );
+    expect(
+      stepOf(pair({ order: orderOf("terminate") }), comes({ kind: "booting", since: NOW })),
+    ).toBeNull();
     const gone = { instance: instanceOf({ state: "terminated", id: "i-9" as InstanceId }) };
     expect(stepOf(pair(gone, { silentSince: 1 }), serves)).toBe("terminating lost");
     expect(stepOf(pair(gone), comes({ kind: "booting", since: NOW }))).toBeNull();
@@ -708,9 +857,13 @@ describe("what any node waits for", () => {
       message: "the last effect on it was refused",
       until: NOW + 5,
     });
-    const refusal = (at: number) => ({ what: "cordon", message: "denied by policy", at, since: at }) as never;
-    const kube = (at: number) => serving({ restUntil: NOW + 5, kube: kubeOf({ refusal: refusal(at) }) });
-    expect(waitOf(kube(NOW - 599_999))).toBe("backoff: Kubernetes does not cordon it: denied by policy");
+    const refusal = (at: number) =>
+      ({ what: "cordon", message: "denied by policy", at, since: at }) as never;
+    const kube = (at: number) =>
+      serving({ restUntil: NOW + 5, kube: kubeOf({ refusal: refusal(at) }) });
+    expect(waitOf(kube(NOW - 599_999))).toBe(
+      "backoff: Kubernetes does not cordon it: denied by policy",
+    );
     expect(waitOf(kube(NOW - 600_000))).toBe("backoff: the last effect on it was refused");
     expect(ask(serving({ restUntil: NOW }))).toEqual({ action: undefined, wait: undefined });
   });

@@ -68,10 +68,9 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     const kept = keptBy(node, scope);
     if (kept !== null) return plan.wait("human", kept);
     const keep = showsPersonsCordon(node);
-    return plan.effect(
-      { kind: "uncordon", why: "the reason to cordon it has passed", keep },
-      [`was: ${node.cordon.product.why}`],
-    );
+    return plan.effect({ kind: "uncordon", why: "the reason to cordon it has passed", keep }, [
+      `was: ${node.cordon.product.why}`,
+    ]);
   }
   const out = sight.kube === null ? null : outOfCluster(node);
   const inSlurm = slurmNoteOf(node, scope);
@@ -326,9 +325,15 @@ function startSurge(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): v
   const gen = nextGenOf(state, whole);
   const replacement = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
   const because = [`replacement for ${id} before it is drained (surge)`];
-  whole.actions.push(
-    { kind: "admit", node: replacement, pool: pool.name, slot, gen, replaces: id, because },
-  );
+  whole.actions.push({
+    kind: "admit",
+    node: replacement,
+    pool: pool.name,
+    slot,
+    gen,
+    replaces: id,
+    because,
+  });
   const to = { kind: "replacing", since: sight.now, replacement } as const;
   plan.advance(to, "node.replacing", reasonsOf(node));
 }

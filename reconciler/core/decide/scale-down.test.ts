@@ -119,13 +119,23 @@ describe("which", () => {
     expect(candidates([b, a, old], 1)).toEqual(["z", "a"]);
   });
 
-  const priced = (id: string, slot: number, pricePerHour: number | null, over: Partial<Node> = {}) => {
+  const priced = (
+    id: string,
+    slot: number,
+    pricePerHour: number | null,
+    over: Partial<Node> = {},
+  ) => {
     const node = at(id, slot, over);
     return { ...node, instance: node.instance && { ...node.instance, pricePerHour } };
   };
 
   test("of equals is the dearest with strategy: cost, and an unknown price may be any", () => {
-    const nodes = [priced("cheap", 0, 10), priced("dear", 1, 40), priced("mid", 2, 20), priced("dark", 3, null)];
+    const nodes = [
+      priced("cheap", 0, 10),
+      priced("dear", 1, 40),
+      priced("mid", 2, 20),
+      priced("dark", 3, null),
+    ];
     const order = ["dark", "dear", "mid", "cheap"];
     for (const count of [1, 2, 3, 4]) {
       expect(candidates(nodes, 4 - count, { dearestFirst: true })).toEqual(order.slice(0, count));
@@ -135,7 +145,9 @@ describe("which", () => {
 
   test("of idle ones is the dearest, whatever load is left on them", () => {
     const nodes = [priced("cheap", 0, 10), priced("dear", 1, 40)];
-    expect(candidates(nodes, 1, { dearestFirst: true, load: { cheap: 0, dear: 3 } })).toEqual(["dear"]);
+    expect(candidates(nodes, 1, { dearestFirst: true, load: { cheap: 0, dear: 3 } })).toEqual([
+      "dear",
+    ]);
     const unknown = { dearestFirst: true, unknown: ["cheap", "dear"], load: { cheap: 0, dear: 3 } };
     expect(candidates(nodes, 1, unknown)).toEqual(["cheap"]);
   });
@@ -151,12 +163,17 @@ describe("which", () => {
     ]) {
       expect(candidates([dear, first], 1, { dearestFirst: true })).toEqual(["x"]);
     }
-    expect(candidates([dear, priced("x", 1, 1)], 1, { dearestFirst: true, busy: ["dear"] })).toEqual(["x"]);
+    expect(
+      candidates([dear, priced("x", 1, 1)], 1, { dearestFirst: true, busy: ["dear"] }),
+    ).toEqual(["x"]);
   });
 
   test("a cordoned one that is busy costs its work", () => {
     const mark = at("mark", 0, marked("scale_down"));
-    const [theirs, sick] = [at("theirs", 1, THEIRS_CORDON()), at("sick", 2, { health: sickOf("x").health })];
+    const [theirs, sick] = [
+      at("theirs", 1, THEIRS_CORDON()),
+      at("sick", 2, { health: sickOf("x").health }),
+    ];
     expect(candidates([mark, at("idle", 3)], 1, { busy: ["mark"] })).toEqual(["idle"]);
     expect(candidates([theirs, at("idle", 3)], 1, { busy: ["theirs"] })).toEqual(["idle"]);
     expect(candidates([sick, at("idle", 3)], 1, { busy: ["sick"] })).toEqual(["idle"]);
@@ -191,7 +208,8 @@ describe("which", () => {
   });
 
   test("spares what a person took back since the size was set", () => {
-    const spared = (sparedAt: number | null) => candidates([at("a", 0, { sparedAt }), at("b", 1)], 1, { wantedAt: 10 });
+    const spared = (sparedAt: number | null) =>
+      candidates([at("a", 0, { sparedAt }), at("b", 1)], 1, { wantedAt: 10 });
     expect(spared(null)).toEqual(["a"]);
     expect(spared(9)).toEqual(["a"]);
     expect(spared(10)).toEqual(["b"]);
@@ -199,16 +217,33 @@ describe("which", () => {
   });
 
   test("none that is draining for a person", () => {
-    const ordered = at("a", 0, { phase: drainingOf({ purpose: "replace" }), order: orderOf("drain") });
+    const ordered = at("a", 0, {
+      phase: drainingOf({ purpose: "replace" }),
+      order: orderOf("drain"),
+    });
     expect(candidates([ordered, at("b", 1)], 1)).toEqual(["b"]);
-    expect(candidates([at("a", 0, { phase: drainingOf({ purpose: "repair" }) }), at("b", 1)], 1)).toEqual(["b"]);
-    expect(candidates([at("a", 0, { phase: { kind: "repairing", since: 0, rung: "reboot", bootId: null } }), at("b", 1)], 1)).toEqual(["b"]);
+    expect(
+      candidates([at("a", 0, { phase: drainingOf({ purpose: "repair" }) }), at("b", 1)], 1),
+    ).toEqual(["b"]);
+    expect(
+      candidates(
+        [
+          at("a", 0, { phase: { kind: "repairing", since: 0, rung: "reboot", bootId: null } }),
+          at("b", 1),
+        ],
+        1,
+      ),
+    ).toEqual(["b"]);
   });
 });
 
 describe("a slot with a node that leaves and one that comes", () => {
   const leaving = at("old", 0, { phase: endingOf("replace") });
-  const next = at("new", 0, { gen: 1, phase: { kind: "booting", since: 0 }, replaces: "old" as NodeId });
+  const next = at("new", 0, {
+    gen: 1,
+    phase: { kind: "booting", since: 0 },
+    replaces: "old" as NodeId,
+  });
 
   test("is not given up by the one that leaves anyway", () => {
     expect(candidates([leaving, next, at("c", 1)], 1)).toEqual(["new", "old"]);
@@ -225,26 +260,42 @@ describe("a second occupant of a slot", () => {
   test("goes where the first one stays", () => {
     expect(candidates([first({ kind: "serving", since: 0 }), second()], 4)).toEqual(["b"]);
     expect(candidates([first({ kind: "suspect", since: 0 }), second()], 4)).toEqual(["b"]);
-    expect(candidates([first({ kind: "replacing", since: 0, replacement: "b" as NodeId }), second()], 4)).toEqual([]);
+    expect(
+      candidates([first({ kind: "replacing", since: 0, replacement: "b" as NodeId }), second()], 4),
+    ).toEqual([]);
     expect(candidates([first(endingOf("replace")), second()], 4)).toEqual([]);
     expect(candidates([first({ kind: "serving", since: 0 }), second({ slot: 1 })], 4)).toEqual([]);
-    expect(candidates([first({ kind: "serving", since: 0 }), second({ replaces: null })], 4)).toEqual([]);
-    expect(candidates([first({ kind: "serving", since: 0 }), second({ phase: drainingOf() })], 4)).toEqual([]);
-    expect(candidates([first({ kind: "serving", since: 0 }), second(), at("c", 1)], 1)).toEqual(["b", "a"]);
+    expect(
+      candidates([first({ kind: "serving", since: 0 }), second({ replaces: null })], 4),
+    ).toEqual([]);
+    expect(
+      candidates([first({ kind: "serving", since: 0 }), second({ phase: drainingOf() })], 4),
+    ).toEqual([]);
+    expect(candidates([first({ kind: "serving", since: 0 }), second(), at("c", 1)], 1)).toEqual([
+      "b",
+      "a",
+    ]);
   });
 });
 
 describe("unmanaged machines", () => {
-  const theirs = (id: string, over: Partial<Node> = {}) => unboughtOf(id, { createdAt: 5, phase: { kind: "serving", since: 5 }, ...over });
+  const theirs = (id: string, over: Partial<Node> = {}) =>
+    unboughtOf(id, { createdAt: 5, phase: { kind: "serving", since: 5 }, ...over });
   const ours = at("ours", 0);
 
   test("let the pool do without one that is paid for, if they were there when the size was set", () => {
     expect(candidates([ours, theirs("u")], 1, { wantedAt: 5 })).toEqual(["ours"]);
     expect(candidates([ours, theirs("u")], 1, { wantedAt: 4 })).toEqual([]);
     expect(candidates([ours, theirs("u", { pooledAt: 6 })], 1, { wantedAt: 5 })).toEqual([]);
-    expect(candidates([ours, theirs("u", { pooledAt: 1, createdAt: 9 })], 1, { wantedAt: 5 })).toEqual(["ours"]);
-    expect(candidates([ours, theirs("u", { phase: { kind: "serving", since: 6 } })], 1, { wantedAt: 5 })).toEqual([]);
-    expect(candidates([ours, theirs("u", { phase: { kind: "suspect", since: 5 } })], 1, { wantedAt: 5 })).toEqual([]);
+    expect(
+      candidates([ours, theirs("u", { pooledAt: 1, createdAt: 9 })], 1, { wantedAt: 5 }),
+    ).toEqual(["ours"]);
+    expect(
+      candidates([ours, theirs("u", { phase: { kind: "serving", since: 6 } })], 1, { wantedAt: 5 }),
+    ).toEqual([]);
+    expect(
+      candidates([ours, theirs("u", { phase: { kind: "suspect", since: 5 } })], 1, { wantedAt: 5 }),
+    ).toEqual([]);
     const silent = theirs("u");
     const health = { ...silent.health, silentSince: 1 };
     expect(candidates([ours, { ...silent, health }], 1, { wantedAt: 5 })).toEqual([]);
@@ -255,8 +306,13 @@ describe("unmanaged machines", () => {
     expect(candidates(all, 0, { wantedAt: 5 })).toEqual(["ours"]);
     expect(candidates(all, 0, { wantedAt: 5, takesUnbought: true })).toEqual(["ours", "u", "v"]);
     expect(candidates(all, 1, { wantedAt: 5, takesUnbought: true })).toEqual(["ours", "u"]);
-    expect(candidates(all, 1, { wantedAt: 5, takesUnbought: true, busy: ["u"] })).toEqual(["ours", "v"]);
-    expect(candidates([...all, at("busy", 1)], 2, { wantedAt: 5, takesUnbought: true, busy: ["busy"] })).toEqual(["ours", "busy"]);
+    expect(candidates(all, 1, { wantedAt: 5, takesUnbought: true, busy: ["u"] })).toEqual([
+      "ours",
+      "v",
+    ]);
+    expect(
+      candidates([...all, at("busy", 1)], 2, { wantedAt: 5, takesUnbought: true, busy: ["busy"] }),
+    ).toEqual(["ours", "busy"]);
   });
 });
 
@@ -306,7 +362,9 @@ test("words at the start of a node's own evidence choose nothing: only the cause
   for (const why of ["scale down: removed by name by ann", "scale down: pool p wants 1 nodes"]) {
     const victim = at("victim", 0, marked("fault", why));
     expect(candidates([victim, at("b", 1)], 1, busy)).toEqual(["b"]);
-    const old = at("victim", 0, { cordon: { product: { by: "navarch", why, at: 1 }, human: null } });
+    const old = at("victim", 0, {
+      cordon: { product: { by: "navarch", why, at: 1 }, human: null },
+    });
     expect(candidates([old, at("b", 1)], 1, busy)).toEqual(["b"]);
   }
 });

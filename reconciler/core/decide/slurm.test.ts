@@ -106,10 +106,16 @@ describe("S28: what others do in Slurm holds every step that cannot be taken bac
     ["its drain", reached(THEIRS)],
     ["its end, once they took the drain over", cordoned(THEIRS, { phase: drainedOf() })],
     ["its reboot", cordoned(THEIRS, { phase: drainedOf({ purpose: "repair" }) })],
-    ["its end as surplus", well(THEIRS, { cordon: OURS, phase: drainedOf({ purpose: "surplus" }) })],
-    ["the call that ends it", cordoned(THEIRS, {
-      phase: { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 },
-    })],
+    [
+      "its end as surplus",
+      well(THEIRS, { cordon: OURS, phase: drainedOf({ purpose: "surplus" }) }),
+    ],
+    [
+      "the call that ends it",
+      cordoned(THEIRS, {
+        phase: { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 },
+      }),
+    ],
   ])("S28: %s", (_, node) => {
     expect(waitOf(node, IN)).toBe(`human: ${says} \`navarch replace n0\``);
     expect(ask(node, IN).action).toBeUndefined();
@@ -123,7 +129,13 @@ describe("S28: what others do in Slurm holds every step that cannot be taken bac
     expect(stepOf(sick(THEIRS), IN)).toBe("cordon");
     const recovered = well(THEIRS, { cordon: OURS });
     expect(stepOf(recovered, IN)).toBe("uncordon");
-    const requested = { kind: "requested", since: 1, attempt: 1, notBefore: 0, refusal: null } as const;
+    const requested = {
+      kind: "requested",
+      since: 1,
+      attempt: 1,
+      notBefore: 0,
+      refusal: null,
+    } as const;
     const buying = nodeOf("n0", { phase: requested, instance: null, slurm: slurmOf(THEIRS) });
     expect(waitOf(buying, IN) ?? "").not.toContain("in Slurm");
   });
@@ -141,15 +153,27 @@ describe("S28: what others do in Slurm holds every step that cannot be taken bac
   });
 
   test("S28: a call that was asked before is not repeated, and the wait shows it", () => {
-    const phase = { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 } as const;
-    const ends = { kind: "terminate", provider: "fake" as PoolName, instanceId: "i-1" as InstanceId } as const;
+    const phase = {
+      kind: "terminating",
+      since: 1,
+      purpose: "replace",
+      accepted: null,
+      notBefore: 0,
+    } as const;
+    const ends = {
+      kind: "terminate",
+      provider: "fake" as PoolName,
+      instanceId: "i-1" as InstanceId,
+    } as const;
     const open = operationOf(nodeOf("n0"), ends);
     const asked = cordoned(THEIRS, { phase, operation: open.id });
     expect(waitOf(asked, { ...IN, operations: [open] })).toBe(
       `human: terminate is in progress, and is not repeated: ${says} \`navarch replace n0\``,
     );
     const ordered = { ...asked, order: orderOf("replace") };
-    expect(waitOf(ordered, { ...IN, operations: [open] })).toBe("operation: terminate is in progress");
+    expect(waitOf(ordered, { ...IN, operations: [open] })).toBe(
+      "operation: terminate is in progress",
+    );
   });
 
   test("S28: it costs no budget, and another node of the pool is repaired", () => {
@@ -187,19 +211,31 @@ describe("what slurmctld itself wrote before the machine was replaced", () => {
 });
 
 describe("S34: a machine that is to end, and was put back into service in Slurm", () => {
-  const phase = { kind: "terminating", since: NOW - 60_000, purpose: "replace", accepted: null, notBefore: 0 } as const;
+  const phase = {
+    kind: "terminating",
+    since: NOW - 60_000,
+    purpose: "replace",
+    accepted: null,
+    notBefore: 0,
+  } as const;
   const was = { markedBoot: 1_000, markedBootId: "boot-1" };
   const ending = (slurm: Partial<SlurmFact>, over: Partial<Node> = {}) =>
     cordoned({ ...was, ...slurm }, { phase, ...over });
   const says = "drain: n0 was put back into service in Slurm after it was drained";
 
   test("S34: is drained again, and ended once the jobs since then are over", () => {
-    expect(payloadOf(ending({}))).toMatchObject({ kind: "cordon", only: "slurm", slurm: { name: "n0" } });
+    expect(payloadOf(ending({}))).toMatchObject({
+      kind: "cordon",
+      only: "slurm",
+      slurm: { name: "n0" },
+    });
     const again = { owner: "own", drain: true, markedAt: NOW - 5_000 } as const;
     const busy = sight({}, { kind: "busy", remaining: 1, message: "job 65" });
     expect(waitOf(ending(again), busy)).toStartWith(`${says}, and is drained again (job 65): `);
     expect(waitOf(ending(again), sight({}, { kind: "unknown", forMs: 1 }))).toStartWith(says);
-    expect(waitOf(ending(again), sight({}, { kind: "empty", seenAt: NOW - 5_001 }))).toStartWith(says);
+    expect(waitOf(ending(again), sight({}, { kind: "empty", seenAt: NOW - 5_001 }))).toStartWith(
+      says,
+    );
     expect(stepOf(ending(again), sight({}, { kind: "empty", seenAt: NOW }))).toBe("terminate");
     // Work that the deadline of its drain cut off is no reason to wait.
     expect(stepOf(ending({ ...again, markedAt: NOW - 60_001 }), busy)).toBe("terminate");
@@ -209,9 +245,13 @@ describe("S34: a machine that is to end, and was put back into service in Slurm"
     expect(waitOf(ending({}), sight({ mirrorsCordon: false }))).toBe(
       `${says}: \`navarch terminate n0 --force\` ends it all the same`,
     );
-    expect(stepOf(ending({}, { order: orderOf("terminate", { force: true }) }), IN)).toBe("terminate");
+    expect(stepOf(ending({}, { order: orderOf("terminate", { force: true }) }), IN)).toBe(
+      "terminate",
+    );
     expect(stepOf(ending({ markedBoot: null, markedBootId: null }), IN)).toBe("terminate");
-    expect(stepOf(ending({}, { instance: instanceOf({ state: "stopped" }) }), IN)).toBe("terminate");
+    expect(stepOf(ending({}, { instance: instanceOf({ state: "stopped" }) }), IN)).toBe(
+      "terminate",
+    );
   });
 });
 
@@ -246,7 +286,9 @@ describe("S31: a dark Slurm is never an empty one", () => {
     // Its slot has a NodeName: it may have registered since the last list.
     const pool = { slurm: { ...poolOf().slurm, nodes: "c[1-4]" } };
     expect(waitOf(bare, { ...sight({ dark: "away" }), pool })).toStartWith("blind");
-    expect(stepOf({ ...bare, slot: 4 }, { ...sight({ dark: "away" }), pool })).toBe("draining replace");
+    expect(stepOf({ ...bare, slot: 4 }, { ...sight({ dark: "away" }), pool })).toBe(
+      "draining replace",
+    );
     const ambiguous = new Map([[bare.id, "two claims"]]);
     expect(waitOf(cordoned({}, { phase: drainingOf() }), sight({ ambiguous }))).toBe(
       "blind: two claims",
@@ -305,7 +347,9 @@ describe("S33, S35: the release in Slurm", () => {
     const taken = { ...MARK, markedBootId: "-", bootTime: 99_000 };
     const since = (ms: number) =>
       well({ ...taken, boundAt: NOW - ms, bootSeenAt: NOW - ms }, { agent: later });
-    expect(waitOf(since(359_999), IN)).toContain("may be the former machine's: seen for 6 min first");
+    expect(waitOf(since(359_999), IN)).toContain(
+      "may be the former machine's: seen for 6 min first",
+    );
     expect(payloadOf(since(360_000))).toMatchObject({ kind: "uncordon" });
     const own = { ...taken, boundAt: NOW - 90_000, bootSeenAt: NOW - 60_000 };
     expect(payloadOf(well(own, { agent: later }))).toMatchObject({ kind: "uncordon" });

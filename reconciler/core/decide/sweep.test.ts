@@ -37,7 +37,11 @@ test.each<[string, Node, number]>([
   ["gone half a minute ago", nodeOf("g", { phase: goneOf("surplus", NOW - SWEEP_MS) }), 0],
   ["gone for another reason", nodeOf("g", { phase: goneOf("replace", NOW) }), 0],
   ["ended for another reason", nodeOf("g", { phase: endingOf("replace", { accepted: NOW }) }), 0],
-  ["drained only", nodeOf("g", { phase: drainingOf({ purpose: "surplus" }), operation: "o" as OperationId }), 0],
+  [
+    "drained only",
+    nodeOf("g", { phase: drainingOf({ purpose: "surplus" }), operation: "o" as OperationId }),
+    0,
+  ],
 ])("one that is %s: %#", (_, node, used) => {
   expect(say([node])).toBe(formatted(used, 1));
 });

@@ -21,7 +21,12 @@ type Advance = Extract<Action, { kind: "advance" }>;
 const phase = (kind: Phase["kind"], more: object = {}): Phase =>
   ({ kind, since: NOW, ...more }) as Phase;
 
-function advance(node: Node, to: Phase, more: Partial<Advance> = {}, pool: PoolState | null = null) {
+function advance(
+  node: Node,
+  to: Phase,
+  more: Partial<Advance> = {},
+  pool: PoolState | null = null,
+) {
   const base = { kind: "advance", node: node.id, event: "node.verified", session: null } as const;
   return applyAction({ ...base, to, because: ["a", "b"], ...more }, node, pool, NOW);
 }
@@ -113,7 +118,12 @@ describe("applyAction() of an effect", () => {
   test("of a node that does not exist is a fault of the plan", () => {
     const because = ["x"];
     const id = "n" as NodeId;
-    const effect = { kind: "effect", node: id, payload: { kind: "cordon", why: "x" }, because } as const;
+    const effect = {
+      kind: "effect",
+      node: id,
+      payload: { kind: "cordon", why: "x" },
+      because,
+    } as const;
     expect(() => applyAction(effect, null, null, NOW)).toThrow(
       "plan: effect of n, which does not exist",
     );
@@ -203,7 +213,14 @@ describe("applyAction() of a change of phase", () => {
   });
 
   test("drops an order once the node is a person's again", () => {
-    const order = { goal: "drain", by: "ann", why: "", force: false, at: 1, timeoutMs: null } as const;
+    const order = {
+      goal: "drain",
+      by: "ann",
+      why: "",
+      force: false,
+      at: 1,
+      timeoutMs: null,
+    } as const;
     const node = nodeOf("n", { order });
     expect(advance(node, phase("held", { heldBy: "ann", why: "x" })).node.order).toBeNull();
     expect(advance(node, phase("suspect")).node.order).toEqual(order);
@@ -212,8 +229,8 @@ describe("applyAction() of a change of phase", () => {
   test("keeps why a machine that was set up never came into service", () => {
     const set = { attempts: 1, doneAt: 3, error: null, final: false, hostKey: null };
     const ends = (bootstrap: Node["bootstrap"], event: Advance["event"]) =>
-      advance(nodeOf("n", { bootstrap }), phase("terminating", { purpose: "failed" }), { event }).node
-        .bootstrap;
+      advance(nodeOf("n", { bootstrap }), phase("terminating", { purpose: "failed" }), { event })
+        .node.bootstrap;
     expect(ends(set, "node.failed")).toEqual({ ...set, error: "a; b" });
     expect(ends(set, "node.terminating")).toEqual(set);
     expect(ends({ ...set, error: "ssh" }, "node.failed")).toEqual({ ...set, error: "ssh" });
@@ -242,7 +259,9 @@ describe("applyAction() of a node that is verified", () => {
 
   test("changes nothing of a pool that had no trouble", () => {
     expect(advance(verifying(), phase("serving"), {}, poolStateOf(1)).pool).toBeNull();
-    expect(advance(verifying({ offer: null }), phase("serving"), {}, poolStateOf(1)).pool).toBeNull();
+    expect(
+      advance(verifying({ offer: null }), phase("serving"), {}, poolStateOf(1)).pool,
+    ).toBeNull();
   });
 
   test("clears one failure as it does many, and the place of an unknown offer is left alone", () => {

@@ -410,11 +410,11 @@ describe("subjectOf()", () => {
   test("is silent only where no cloud tells that the machine runs", () => {
     const silent = { ...newHealth(), silentSince: 5 };
     const of = (more: Partial<Node>) => subjectOf(node("n1", more)).silent;
-    expect([of({ health: silent }), of({}), of({ health: silent, instance: machine(null) })]).toEqual([
-      true,
-      false,
-      false,
-    ]);
+    expect([
+      of({ health: silent }),
+      of({}),
+      of({ health: silent, instance: machine(null) }),
+    ]).toEqual([true, false, false]);
   });
 });
 
@@ -463,11 +463,19 @@ describe("foldCluster() of what ties a node and its object no more", () => {
     ["nothing, and no agent speaks", false, ["system_uuid", free, null]],
     ["a claim that was dropped", true, ["system_uuid", { ...free, proof: "address" }, from()]],
     ["a dropped claim that a token proved", false, ["token", { ...free, proof: "token" }, from()]],
-    ["a claim that was proven once", false, ["system_uuid", { ...free, proof: "address" }, from([UUID])]],
+    [
+      "a claim that was proven once",
+      false,
+      ["system_uuid", { ...free, proof: "address" }, from([UUID])],
+    ],
     ["a claim of an agent of old", false, ["system_uuid", free, agent([UUID])]],
     ["a claim without a proof", true, ["system_uuid", free, from([UUID])]],
     ["such a claim, and a mark", false, ["system_uuid", { isolatedUid: "u-gpu-1" }, from([UUID])]],
-    ["such a claim, and a mark elsewhere", true, ["system_uuid", { isolatedUid: "u-9" }, from([UUID])]],
+    [
+      "such a claim, and a mark elsewhere",
+      true,
+      ["system_uuid", { isolatedUid: "u-9" }, from([UUID])],
+    ],
   ])("known by %s: lost %p", (_what, isLost, given) => {
     expect(drops(...given)).toBe(isLost);
   });
@@ -513,8 +521,7 @@ describe("foldCluster() with who was whom the last time, where objects have chan
       session: null,
       actor: "navarch",
       at: NOW,
-      message:
-        "no proof that this agent runs on Node gpu-2: its reports come from 10.0.0.9",
+      message: "no proof that this agent runs on Node gpu-2: its reports come from 10.0.0.9",
     });
     const mirror = newMirror();
     mirror.nodes.set(claim.id, claim);
@@ -524,9 +531,11 @@ describe("foldCluster() with who was whom the last time, where objects have chan
       foldCluster(cluster, [claim.id], NOW, work);
       return work.change.events.length;
     };
-    expect([again(first.found.unbound), again(new Map()), again(new Map([[claim.id, "else"]]))]).toEqual(
-      [0, 1, 1],
-    );
+    expect([
+      again(first.found.unbound),
+      again(new Map()),
+      again(new Map([[claim.id, "else"]])),
+    ]).toEqual([0, 1, 1]);
   });
 
   test("reports a claim again that has no object any more", () => {

@@ -163,7 +163,11 @@ describe("foldCommand()", () => {
     const node = nodeOf("n", { cordon: theirs });
     const no = order("cordon");
     const message = "node n is already cordoned by human:bob";
-    expect(fold(node, no)).toEqual({ node, events: [], command: { ...no, state: "applied", message } });
+    expect(fold(node, no)).toEqual({
+      node,
+      events: [],
+      command: { ...no, state: "applied", message },
+    });
     const gone = nodeOf("n", { phase: phase("gone") });
     expect(fold(gone, no)).toEqual({
       node: gone,
@@ -310,7 +314,13 @@ describe("foldCommand() of an uncordon", () => {
     ["a drain in a repair", { ...sick, cordon: theirs, phase: draining }, false, "suspect", true],
     ["a drain in a repair, by force", { ...sick, phase: draining }, true, "serving", false],
     ["a held node", { ...calm, phase: phase("held") }, false, "serving", false],
-    ["a held node in a repair", { ...sick, cordon: theirs, phase: phase("held") }, false, "suspect", true],
+    [
+      "a held node in a repair",
+      { ...sick, cordon: theirs, phase: phase("held") },
+      false,
+      "suspect",
+      true,
+    ],
     ["a suspect", { ...sick, cordon: theirs }, false, "suspect", true],
     ["a suspect, by force", sick, true, "serving", false],
     ["a node that is looked at", { ...calm, phase: phase("verifying") }, true, "verifying", false],

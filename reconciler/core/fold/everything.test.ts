@@ -73,7 +73,14 @@ type World = {
 } & Partial<Omit<FoldInput, "fleet">>;
 
 function fold(world: World) {
-  const { nodes = [], operations = [], facts = [RECORD], pools = [], policy = POLICY, ...more } = world;
+  const {
+    nodes = [],
+    operations = [],
+    facts = [RECORD],
+    pools = [],
+    policy = POLICY,
+    ...more
+  } = world;
   const mirror = newMirror();
   for (const node of nodes) mirror.nodes.set(node.id, node);
   for (const operation of operations) mirror.operations.set(operation.id, operation);
@@ -137,7 +144,9 @@ const listing = (instances: Instance[], startedAt = NOW - 10): Listing => ({
 
 describe("foldEverything()", () => {
   test("changes nothing where nothing has happened, and returns what it was given again", () => {
-    const sightings = new Map([["fake", new Map([["i" as InstanceId, { firstAt: 1, listings: 1, ignored: false }]])]]);
+    const sightings = new Map([
+      ["fake", new Map([["i" as InstanceId, { firstAt: 1, listings: 1, ignored: false }]])],
+    ]);
     const collapsed = new Map([["fake", { at: 5, seen: 0, known: 1 }]]);
     const { result, change } = fold({ nodes: [nodeOf("n")], sightings, collapsed });
     expect(change).toBeNull();
@@ -199,7 +208,13 @@ describe("foldEverything()", () => {
     const held = [heldOf({}, { metrics: {} }, { agent: "0.9" })];
     const make = (more: Partial<Node["health"]>): Node => {
       const node = nodeOf("n", { agent: agentOf({}, "1.0.0") });
-      const health = { ...node.health, held, verdict: "unhealthy", lastCountedAt: NOW, ...more } as const;
+      const health = {
+        ...node.health,
+        held,
+        verdict: "unhealthy",
+        lastCountedAt: NOW,
+        ...more,
+      } as const;
       return { ...node, health: { ...health, basis: POLICY.policy.hash } };
     };
     const fixed = { ...make({}).health, basis: "older", held: [heldOf({}, { code: 31 })] };
@@ -221,7 +236,7 @@ describe("foldEverything() of the labels of a pool", () => {
   const other = { ...pool, name: "q" as PoolName, labels: { bad: "no" } };
   const labelled = { ...config, pools: [other, { ...pool, labels: { bad: "yes" } }] };
   const policy = policyOf(
-    'rules:\n  - { name: mine, condition: "node.labels.bad == \'yes\'", result: unhealthy, hold: until_reset }\n' +
+    "rules:\n  - { name: mine, condition: \"node.labels.bad == 'yes'\", result: unhealthy, hold: until_reset }\n" +
       '  - { name: rest, condition: "true", result: healthy }\n',
   );
 
@@ -305,7 +320,13 @@ describe("foldEverything() of a report", () => {
     const { result, change, kinds } = fold({ nodes: [nodeOf("n")], entries: stored(entry()) });
     expect(change?.foldedEntries).toEqual([7]);
     expect(change?.findings).toEqual([
-      { node: "n" as NodeId, stream: "s" as StreamId, seq: 4, receivedAt: NOW - 1, finding: findingOf() },
+      {
+        node: "n" as NodeId,
+        stream: "s" as StreamId,
+        seq: 4,
+        receivedAt: NOW - 1,
+        finding: findingOf(),
+      },
     ]);
     expect(change?.nodes[0]?.health.verdict).toBe("unhealthy");
     expect(kinds).toEqual(["node.finding", "node.unhealthy"]);
@@ -356,7 +377,9 @@ describe("foldEverything() of a report", () => {
     expect(result.problems).toEqual([]);
     const [event] = change?.events ?? [];
     expect(event).toMatchObject({ kind: "node.gap", node: "n", pool: "p", at: NOW, session: null });
-    expect(event?.message).toStartWith("a report of n could not be processed and was quarantined: ");
+    expect(event?.message).toStartWith(
+      "a report of n could not be processed and was quarantined: ",
+    );
   });
 });
 
@@ -380,7 +403,10 @@ describe("foldEverything() of a list that failed", () => {
     [NOW - 10 * MINUTE_MS + 1, true],
     [NOW - 10 * MINUTE_MS, false],
   ])("forgets a collapsed list after ten minutes: since %d, %p", (since, isKept) => {
-    const { result } = fold({ listings: [failed], collapsed: new Map([["fake", { at: since, seen: 0, known: 4 }]]) });
+    const { result } = fold({
+      listings: [failed],
+      collapsed: new Map([["fake", { at: since, seen: 0, known: 4 }]]),
+    });
     expect(result.collapsed.has("fake")).toBe(isKept);
   });
 });
@@ -395,8 +421,16 @@ describe("foldEverything() of a list that shows too little", () => {
     `fake lists ${some} of ${all} known instances: not believed yet`;
 
   test("does not miss what was absent from believed lists before", () => {
-    const gone = { ...nodeOf("n0").instance, absentSince: 1, absentListings: 2 } as Node["instance"];
-    const nodes = fleet(4).map((node, i) => (i < 3 ? { ...node, instance: { ...node.instance, ...gone, id: `i-n${i}` } as Node["instance"] } : node));
+    const gone = {
+      ...nodeOf("n0").instance,
+      absentSince: 1,
+      absentListings: 2,
+    } as Node["instance"];
+    const nodes = fleet(4).map((node, i) =>
+      i < 3
+        ? { ...node, instance: { ...node.instance, ...gone, id: `i-n${i}` } as Node["instance"] }
+        : node,
+    );
     expect(doubts(nodes, 0)).toBe(say(0, 1));
     expect(fold({ nodes, listings: [listing([seen("i-n3")])] }).result.problems).toEqual([]);
   });
@@ -441,7 +475,10 @@ describe("foldEverything() of a list that shows too little", () => {
   test("is not taken in, and remembered since when", () => {
     const { result, change } = fold({ nodes: fleet(4), listings: [listing([])] });
     expect(change).toBeNull();
-    expect([result.listed, [...result.collapsed]]).toEqual([[], [["fake", { at: NOW, seen: 0, known: 4 }]]]);
+    expect([result.listed, [...result.collapsed]]).toEqual([
+      [],
+      [["fake", { at: NOW, seen: 0, known: 4 }]],
+    ]);
     expect(result.problems[0]?.fields).toEqual({ provider: "fake" });
     const later = new Map([["fake", { at: NOW - 5, seen: 1, known: 9 }]]);
     const again = fold({ nodes: fleet(4), listings: [listing([])], collapsed: later }).result;
@@ -475,7 +512,12 @@ describe("foldEverything() of a list that shows too little", () => {
 });
 
 describe("foldEverything() of a list", () => {
-  const ask = { kind: "create", provider: "fake", offer: "o", request: { name: "x" } } as unknown as Payload;
+  const ask = {
+    kind: "create",
+    provider: "fake",
+    offer: "o",
+    request: { name: "x" },
+  } as unknown as Payload;
 
   test("settles what it answers, counts what it does not, and writes what changed", () => {
     const node = nodeOf("n", {
@@ -484,21 +526,36 @@ describe("foldEverything() of a list", () => {
       operation: "n.1.create" as OperationId,
     });
     const open = operationOf(node, ask);
-    const found = fold({ nodes: [node], operations: [open], listings: [listing([seen("i-1", { name: "x" })])] });
-    expect(found.change?.operations[0]).toMatchObject({ state: "done", message: "found in a listing" });
+    const found = fold({
+      nodes: [node],
+      operations: [open],
+      listings: [listing([seen("i-1", { name: "x" })])],
+    });
+    expect(found.change?.operations[0]).toMatchObject({
+      state: "done",
+      message: "found in a listing",
+    });
     expect(found.change?.nodes[0]?.phase.kind).toBe("booting");
     expect(found.result.listed).toEqual(["fake"]);
     const none = fold({ nodes: [node], operations: [open], listings: [listing([])] });
     expect(none.change?.operations[0]?.lookups).toBe(1);
     const late = fold({ operations: [{ ...open, askedAt: NOW - 109 }], listings: [listing([])] });
     expect(late.change).toBeNull();
-    const stopped = fold({ nodes: [nodeOf("n")], listings: [listing([seen("i-n", { state: "stopped" })])] });
+    const stopped = fold({
+      nodes: [nodeOf("n")],
+      listings: [listing([seen("i-n", { state: "stopped" })])],
+    });
     expect(stopped.change?.nodes[0]?.instance?.state).toBe("stopped");
   });
 
   test("is not asked for what was answered in the same activation", () => {
     const open = operationOf(nodeOf("n"), ask);
-    const outcome = { kind: "refused", class: "capacity", message: "no", retryAfterMs: null } as const;
+    const outcome = {
+      kind: "refused",
+      class: "capacity",
+      message: "no",
+      retryAfterMs: null,
+    } as const;
     const { change } = fold({
       operations: [open],
       answers: [{ id: open.id, outcome }],
@@ -508,9 +565,21 @@ describe("foldEverything() of a list", () => {
   });
 });
 
-const TAGS = { "navarch-pool": "p", "navarch-slot": "0", "navarch-gen": "4", "navarch-node": "p-0-4" };
+const TAGS = {
+  "navarch-pool": "p",
+  "navarch-slot": "0",
+  "navarch-gen": "4",
+  "navarch-node": "p-0-4",
+};
 const ripe = (more: Partial<Sighting> = {}): FoldInput["sightings"] =>
-  new Map([["fake", new Map([["i-5" as InstanceId, { firstAt: NOW - 100, listings: 1, ignored: false, ...more }]])]]);
+  new Map([
+    [
+      "fake",
+      new Map([
+        ["i-5" as InstanceId, { firstAt: NOW - 100, listings: 1, ignored: false, ...more }],
+      ]),
+    ],
+  ]);
 const stray = (tags: Record<string, string> = TAGS, more: Partial<Instance> = {}): Listing[] => [
   listing([seen("i-5", { tags, ...more })]),
 ];
@@ -519,7 +588,12 @@ describe("foldEverything() of a machine that nobody claims", () => {
   const adopt = (more: World = {}) => {
     const { change, kinds, result } = fold({ sightings: ripe(), listings: stray(), ...more });
     const left = result.sightings.get("fake")?.get("i-5" as InstanceId) ?? null;
-    return { node: change?.nodes.find(({ instance }) => instance?.id === "i-5") ?? null, kinds, left, change };
+    return {
+      node: change?.nodes.find(({ instance }) => instance?.id === "i-5") ?? null,
+      kinds,
+      left,
+      change,
+    };
   };
 
   test("adopts it when it was seen twice, and for as long as a list needs to settle", () => {
@@ -590,7 +664,10 @@ describe("foldEverything() of a machine that nobody claims", () => {
       ["i-6" as InstanceId, { firstAt: 1, listings: 1, ignored: false }],
     ]);
     const two = [
-      listing([seen("i-5", { tags: TAGS }), seen("i-6", { tags: { ...TAGS, "navarch-node": "p-0-9" } })]),
+      listing([
+        seen("i-5", { tags: TAGS }),
+        seen("i-6", { tags: { ...TAGS, "navarch-node": "p-0-9" } }),
+      ]),
     ];
     const { kinds } = fold({ sightings: new Map([["fake", both]]), listings: two });
     expect(kinds).toEqual(["instance.adopted", "instance.surplus"]);
@@ -606,7 +683,11 @@ describe("foldEverything() of a slot that may want a machine", () => {
   };
   const surplus = { kind: "draining", purpose: "surplus", deadlineAt: NOW + 5 * MINUTE_MS };
   const taken = (slot: number, more: Partial<Node> = {}): Node =>
-    nodeOf(`t${slot}`, { slot, instance: instanceOf({ id: `i-t${slot}` as InstanceId, boundAt: NOW }), ...more });
+    nodeOf(`t${slot}`, {
+      slot,
+      instance: instanceOf({ id: `i-t${slot}` as InstanceId, boundAt: NOW }),
+      ...more,
+    });
 
   test.each<[string, Record<string, string>, Partial<Instance>]>([
     ["its pool is none of ours", { ...TAGS, "navarch-pool": "q" }, {}],
@@ -652,10 +733,16 @@ describe("foldEverything() of a slot that may want a machine", () => {
   test("raises a size that is only the configuration's guess, up to its most", () => {
     const nodes = [taken(1), taken(2)];
     const guess = poolStateOf(2, { nextGen: 9, desiredBy: "config" });
-    expect(became({ nodes, pools: [guess] })).toMatchObject({ phase: { kind: "booting" }, desired: 3 });
+    expect(became({ nodes, pools: [guess] })).toMatchObject({
+      phase: { kind: "booting" },
+      desired: 3,
+    });
     const said = poolStateOf(2, { nextGen: 9, desiredBy: "human:ann" });
     expect(became({ nodes, pools: [said] })).toMatchObject({ phase: surplus, desired: null });
     const full = [...nodes, taken(3)];
-    expect(became({ nodes: full, pools: [guess] })).toMatchObject({ phase: surplus, desired: null });
+    expect(became({ nodes: full, pools: [guess] })).toMatchObject({
+      phase: surplus,
+      desired: null,
+    });
   });
 });

@@ -144,7 +144,9 @@ describe("foldEntry() of who speaks", () => {
     expect(fold(met({ agent }), entry([], { inventory })).node.agent?.inventory).toEqual(
       inventoryOf({ hostname: "h2" }),
     );
-    expect(fold(met({ agent: null }), entry([])).node.agent?.inventory).toEqual(emptyInventory("n"));
+    expect(fold(met({ agent: null }), entry([])).node.agent?.inventory).toEqual(
+      emptyInventory("n"),
+    );
     expect(emptyInventory("n")).toEqual(inventoryOf({ hostname: "n" }));
   });
 
@@ -263,7 +265,10 @@ describe("foldEntry() of evidence", () => {
 
 describe("foldEntry() of rules that do not decide", () => {
   test("keeps aside what they would hold, and says so once a rule", () => {
-    const { node, shadows, events } = fold(met(), entry([found(31), found(31, { gpu_uuid: "GPU-1" })]));
+    const { node, shadows, events } = fold(
+      met(),
+      entry([found(31), found(31, { gpu_uuid: "GPU-1" })]),
+    );
     expect(shadows).toEqual([
       { rule: "r31", result: "unhealthy" },
       { rule: "r31", result: "unhealthy" },
@@ -334,7 +339,8 @@ describe("foldEntry() of a check", () => {
   });
 
   test("counts what is still held, a burst once", () => {
-    const at = (ms: number) => fold(sick, entry([], checked()), START + ms).node.health.unhealthyRun;
+    const at = (ms: number) =>
+      fold(sick, entry([], checked()), START + ms).node.health.unhealthyRun;
     expect([at(0), at(4_999), at(5_000)]).toEqual([1, 1, 2]);
     // Nothing was heard of its health: nothing is counted.
     expect(fold(sick, entry([]), START + 60_000).node.health.unhealthyRun).toBe(1);
@@ -350,7 +356,10 @@ describe("foldEntry() of a check", () => {
 
   test("after a reset lets go of what a reset fixes", () => {
     const agent = { ...agentOf(), bootId: BEFORE as BootId };
-    const old = fold(met({ agent }), entry([found(48, { boot_id: BEFORE as BootId })], { bootId: BEFORE }));
+    const old = fold(
+      met({ agent }),
+      entry([found(48, { boot_id: BEFORE as BootId })], { bootId: BEFORE }),
+    );
     expect(old.node.health.held).toHaveLength(1);
     const back = fold(old.node, entry([]), START + 1).node;
     expect(back.health.held[0]?.resetSeen).toBe(true);

@@ -333,7 +333,9 @@ describe("foldKube() of what the object shows", () => {
     const kube = fold(node(), shown)?.node.kube;
     expect(kube?.others).toEqual(others.slice(0, 16));
     expect(kube?.notReady).toBe(`False (${reason}`.slice(0, 128));
-    const ready = object({ conditions: [{ type: "Ready", status: "True", reason: "", message: "" }] });
+    const ready = object({
+      conditions: [{ type: "Ready", status: "True", reason: "", message: "" }],
+    });
     expect(fold(node(), ready)?.node.kube?.notReady).toBeNull();
     expect(fold(node(), object({ others }))?.node.kube?.others).toEqual([]);
   });
@@ -354,7 +356,9 @@ describe("foldKube() of what the object shows", () => {
   });
 
   test("is news where who it is known by, or proven by, changes", () => {
-    expect(foldKube(known, { object: object(), by: "ip" }, "cancel", NOW)?.node.kube?.by).toBe("ip");
+    expect(foldKube(known, { object: object(), by: "ip" }, "cancel", NOW)?.node.kube?.by).toBe(
+      "ip",
+    );
     const proven = foldKube(known, { ...seen(object()), proof: "token" }, "cancel", NOW);
     expect(proven?.node.kube?.proof).toBe("token");
     const lost = { ...known, kube: known.kube === null ? null : { ...known.kube, absentSince: 5 } };
@@ -373,7 +377,15 @@ describe("foldKube() of what the object shows", () => {
     const refusal = { what: "cordon", message: "no", since: 1, at: 2 };
     const uncordons = [{ at: 1, by: "ann" }];
     const former = [{ name: "old", at: 3 }];
-    const kept = { boundAt: 7, restUntil: 8, refusals: 2, refusal, reassertedAt: 9, uncordons, former };
+    const kept = {
+      boundAt: 7,
+      restUntil: 8,
+      refusals: 2,
+      refusal,
+      reassertedAt: 9,
+      uncordons,
+      former,
+    };
     const from = { ...known, kube: known.kube === null ? null : { ...known.kube, ...kept } };
     expect(fold(from, object({ gpus: 7 }))?.node.kube).toMatchObject(kept);
     const again = fold(from, object({ uid: "u2" }));
@@ -432,8 +444,15 @@ describe("foldKube() of a Node that is NotReady", () => {
     expect(other?.lostAt).toBeUndefined();
     const gone = after(lame, null).kube;
     expect(gone).toMatchObject({ absentSince: NOW });
-    expect([gone?.missedAt, gone?.lostAt, gone?.leftCordoned]).toEqual([undefined, undefined, undefined]);
-    const theirs = after(after(node(), at("True", { unschedulable: true, others: ["kubectl"] })), null);
+    expect([gone?.missedAt, gone?.lostAt, gone?.leftCordoned]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const theirs = after(
+      after(node(), at("True", { unschedulable: true, others: ["kubectl"] })),
+      null,
+    );
     expect(theirs.kube?.leftCordoned).toBe(true);
   });
 
@@ -455,7 +474,8 @@ describe("foldKube() of a hold", () => {
 
   test("is told once, with its value where that is unclear, and once when it ends", () => {
     const set = "navarch.dev/hold is set on Node gpu-1";
-    const odd = 'navarch.dev/hold="perhaps" on Node gpu-1 is neither yes nor no, so the Node is held';
+    const odd =
+      'navarch.dev/hold="perhaps" on Node gpu-1 is neither yes nor no, so the Node is held';
     expect(said(node(), hold("true"))).toEqual([["kube.hold", set, "human"]]);
     const held = after(node(), hold("true"));
     expect(held.kube?.hold).toBe(true);
@@ -509,22 +529,25 @@ describe("foldKube() of a mark that others lifted", () => {
     expect(given({ operation: "cordon.3.drain" as OperationId })?.node.session).toBeNull();
   });
 
-  test.each(["serving", "suspect", "draining", "replacing"])("returns a node that is %s", (kind) => {
-    const from = marked({ phase: phase(kind, { purpose: "repair" }), sparedAt: 1 });
-    const next = fold(from, lifted());
-    expect(next?.node).toMatchObject({
-      phase: { kind: "serving", since: kind === "serving" ? 2 : NOW },
-      session: null,
-      lastSession: { id: "s1", openedAt: 2, closedAt: NOW, how: "cancelled" },
-      order: null,
-      sparedAt: NOW,
-      fence: from.fence + 1,
-      waiver: null,
-    });
-    expect(kinds(next)).toEqual([
-      ["kube.uncordoned", "uncordoned in Kubernetes by hand: the repair is cancelled", "human"],
-    ]);
-  });
+  test.each(["serving", "suspect", "draining", "replacing"])(
+    "returns a node that is %s",
+    (kind) => {
+      const from = marked({ phase: phase(kind, { purpose: "repair" }), sparedAt: 1 });
+      const next = fold(from, lifted());
+      expect(next?.node).toMatchObject({
+        phase: { kind: "serving", since: kind === "serving" ? 2 : NOW },
+        session: null,
+        lastSession: { id: "s1", openedAt: 2, closedAt: NOW, how: "cancelled" },
+        order: null,
+        sparedAt: NOW,
+        fence: from.fence + 1,
+        waiver: null,
+      });
+      expect(kinds(next)).toEqual([
+        ["kube.uncordoned", "uncordoned in Kubernetes by hand: the repair is cancelled", "human"],
+      ]);
+    },
+  );
 
   test.each(["repairing", "booting", "verifying"])("lets a node that is %s go on", (kind) => {
     const lastSession = { id: "s0" as SessionId, openedAt: 0, closedAt: 1, how: "recovered" };
@@ -533,7 +556,8 @@ describe("foldKube() of a mark that others lifted", () => {
   });
 
   test("leaves a node with the person that holds it, not with the product", () => {
-    const held = (heldBy: string) => given({ phase: phase("held", { heldBy, why: "x" }) })?.node.phase;
+    const held = (heldBy: string) =>
+      given({ phase: phase("held", { heldBy, why: "x" }) })?.node.phase;
     expect(held("human:ann")).toMatchObject({ kind: "held", heldBy: "human:ann" });
     expect(held("navarch")).toEqual({ kind: "serving", since: NOW });
   });
@@ -553,7 +577,11 @@ describe("foldKube() of a mark that others lifted", () => {
     expect(kinds(next)).toEqual([
       ["kube.uncordoned", `uncordoned in Kubernetes by hand, but it is ${kind}`, "human"],
     ]);
-    expect(next?.node).toMatchObject({ phase: phase(kind), session: { id: "s1" }, fence: from.fence });
+    expect(next?.node).toMatchObject({
+      phase: phase(kind),
+      session: { id: "s1" },
+      fence: from.fence,
+    });
     expect(next?.node.kube?.isolatedUid).toBeNull();
   });
 
@@ -564,7 +592,11 @@ describe("foldKube() of a mark that others lifted", () => {
       return fold({ ...from, kube }, lifted(), "enforce");
     };
     const again = [
-      ["kube.uncordoned", "uncordoned in Kubernetes by hand: cordoned again, as configured", "navarch"],
+      [
+        "kube.uncordoned",
+        "uncordoned in Kubernetes by hand: cordoned again, as configured",
+        "navarch",
+      ],
     ];
     expect(kinds(at(null))).toEqual(again);
     // What was set again in an earlier repair counts for that one.

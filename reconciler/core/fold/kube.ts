@@ -56,12 +56,8 @@ export function foldKube(
   if (before === null) {
     const proof = seen.proof === undefined ? "" : `, proven by ${seen.proof}`;
     tell("kube.matched", `matched to Node ${object.name} (by ${seen.by}${proof})`);
-  }
-  else if (before.uid !== object.uid) {
-    tell(
-      "kube.changed",
-      `Node ${object.name} was created again: it has none of the earlier marks`,
-    );
+  } else if (before.uid !== object.uid) {
+    tell("kube.changed", `Node ${object.name} was created again: it has none of the earlier marks`);
   }
   tellHold(before, kube, tell);
   if (before?.missedAt !== undefined && before.absentSince === null && kube.notReady === null) {

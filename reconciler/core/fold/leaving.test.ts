@@ -94,7 +94,9 @@ describe("foldLeaving()", () => {
   });
 
   test("a node whose object is absent, or is another one, claims nothing", () => {
-    expect(owes([object()], NOW, [bound({ kube: kubeOf({ uid: "u1", absentSince: 3 }) })])).toBe(true);
+    expect(owes([object()], NOW, [bound({ kube: kubeOf({ uid: "u1", absentSince: 3 }) })])).toBe(
+      true,
+    );
     expect(owes([object()], NOW, [bound({ kube: kubeOf({ uid: "u2" }) }), nodeOf("m")])).toBe(true);
   });
 

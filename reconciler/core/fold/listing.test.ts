@@ -32,7 +32,14 @@ const FAKE = "fake" as PoolName;
 function seen(id: string, more: Partial<Instance> = {}): Instance {
   const { state, region, zone, instanceType, internalIp, externalIp, pricePerHour } = instanceOf();
   const place = { state, region, zone, instanceType, internalIp, externalIp, pricePerHour };
-  const bare = { hostKeys: null, failure: null, notice: null, token: null, tags: {}, createdAtMs: 1 };
+  const bare = {
+    hostKeys: null,
+    failure: null,
+    notice: null,
+    token: null,
+    tags: {},
+    createdAtMs: 1,
+  };
   return { ...place, ...bare, id: id as InstanceId, name: id, ...more };
 }
 
@@ -48,14 +55,19 @@ type Case = {
 
 function fold({ nodes = [], operations = [], instances = [], ...more }: Case) {
   const { silentMs = null, heard = false, startedAt = STARTED, sightings = new Map() } = more;
-  return foldListing(fleetOf(nodes, [], [], operations), "fake", { startedAt, instances }, {
-    now: NOW,
-    settleMs: 50,
-    reach: REACHES_ANY,
-    sightings,
-    presence: alike({ silentMs, heard }),
-    heartbeatTimeoutMs: 60_000,
-  });
+  return foldListing(
+    fleetOf(nodes, [], [], operations),
+    "fake",
+    { startedAt, instances },
+    {
+      now: NOW,
+      settleMs: 50,
+      reach: REACHES_ANY,
+      sightings,
+      presence: alike({ silentMs, heard }),
+      heartbeatTimeoutMs: 60_000,
+    },
+  );
 }
 
 const known = (more: Partial<InstanceFact> = {}, over: Partial<Node> = {}): Node =>
@@ -209,7 +221,9 @@ describe("foldListing() of what was asked for", () => {
 
   test("another cloud's machine of that name is no answer", () => {
     const operation = opened(create("x", "other" as PoolName));
-    expect(fold({ operations: [operation], instances: [seen("i-9", { name: "x" })] }).answers).toEqual([]);
+    expect(
+      fold({ operations: [operation], instances: [seen("i-9", { name: "x" })] }).answers,
+    ).toEqual([]);
   });
 
   const end = (provider: PoolName = FAKE): Payload => ({
@@ -229,7 +243,11 @@ describe("foldListing() of what was asked for", () => {
   test.each<[string, Operation, Instance]>([
     ["it still runs", opened(end()), seen("i-1")],
     ["another one has ended", opened(end()), seen("i-2", { state: "terminated" })],
-    ["it is another cloud's", opened(end("other" as PoolName)), seen("i-1", { state: "terminated" })],
+    [
+      "it is another cloud's",
+      opened(end("other" as PoolName)),
+      seen("i-1", { state: "terminated" }),
+    ],
     [
       "its end was not asked for",
       opened({ ...end(), kind: "reboot", bootId: null } as Payload),
@@ -269,10 +287,20 @@ describe("foldListing() of machines that nobody claims", () => {
   });
 });
 
-const TAGS = { "navarch-pool": "p", "navarch-slot": "2", "navarch-gen": "7", "navarch-node": "p-2-7" };
+const TAGS = {
+  "navarch-pool": "p",
+  "navarch-slot": "2",
+  "navarch-gen": "7",
+  "navarch-node": "p-2-7",
+};
 const asNode: Adoption = { kind: "node" };
 
-function adopt(instance: Instance, wanted: Adoption = asNode, nodes: Node[] = [], facts: Fact[] = []) {
+function adopt(
+  instance: Instance,
+  wanted: Adoption = asNode,
+  nodes: Node[] = [],
+  facts: Fact[] = [],
+) {
   return adoptInstance(fleetOf(nodes, facts), FAKE, instance, NOW, wanted);
 }
 
@@ -287,7 +315,11 @@ describe("adoptInstance()", () => {
       const bound = bindInstance(provider as never, { ...old, ...over }, NOW - 500_000);
       const instance = { ...bound, cost: { to: until, pricePerHour: 30, endedAt: until } };
       const phase = { kind: "gone", since: until, purpose: "lost" } as const;
-      return { ...newNode({ id, pool: POOL, slot: 2, gen: 7, at: 1, replaces: null }), instance, phase };
+      return {
+        ...newNode({ id, pool: POOL, slot: 2, gen: 7, at: 1, replaces: null }),
+        instance,
+        phase,
+      };
     };
     const chargedFrom = (...nodes: Node[]) => adopt(old, asNode, nodes)?.node.instance?.cost?.to;
     expect(chargedFrom()).toBe(NOW - 500_000);
@@ -360,7 +392,12 @@ describe("adoptInstance()", () => {
   });
 
   test("goes on with the agent that was met before, as its node", () => {
-    const met = nodeOf("p-2-7", { slot: null, instance: null, pool: null, agent: agentOf({}, "9") });
+    const met = nodeOf("p-2-7", {
+      slot: null,
+      instance: null,
+      pool: null,
+      agent: agentOf({}, "9"),
+    });
     expect(adopt(found, asNode, [met])?.node).toEqual({
       ...met,
       pool: POOL,
@@ -384,7 +421,9 @@ describe("adoptInstance()", () => {
       kind: "instance.surplus",
       message: "instance i-5 carries this fleet's mark but no slot wants it",
     });
-    expect(adopt(found, { kind: "surplus", drainMs: 0 })?.node.phase).toMatchObject({ deadlineAt: 0 });
+    expect(adopt(found, { kind: "surplus", drainMs: 0 })?.node.phase).toMatchObject({
+      deadlineAt: 0,
+    });
   });
 
   test.each(["provisioning", "stopped", "terminating"] as const)(

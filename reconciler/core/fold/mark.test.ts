@@ -29,7 +29,9 @@ describe("refuseMark()", () => {
   });
 
   test("keeps 600 characters of what the API server says", () => {
-    expect(refuseMark(kubeOf(), "cordon", { message: LONG }, 1).refusal?.message).toBe("x".repeat(600));
+    expect(refuseMark(kubeOf(), "cordon", { message: LONG }, 1).refusal?.message).toBe(
+      "x".repeat(600),
+    );
   });
 });
 

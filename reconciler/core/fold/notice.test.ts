@@ -13,7 +13,10 @@ const MINUTE_MS = 60_000;
 const iso = (atMs: number | null) => (atMs === null ? null : new Date(atMs).toISOString());
 const END = NOW + 2 * MINUTE_MS;
 
-const notice = (atMs: number | null = END, kind: AgentNotice["kind"] = "preemption"): AgentNotice => ({
+const notice = (
+  atMs: number | null = END,
+  kind: AgentNotice["kind"] = "preemption",
+): AgentNotice => ({
   kind,
   at: iso(atMs),
   message: "m",
@@ -96,7 +99,11 @@ test("noticeOf() takes the earlier end, and a preemption before a maintenance", 
 test("isAnnounced() is true once, whichever source tells first", () => {
   const [bare, byAgent, byBoth] = [{}, told(END), { ...told(END), ...listed(null) }];
   const is = (from: object, to: object) => isAnnounced(nodeOf("n", from), nodeOf("n", to), NOW);
-  expect([is(bare, byAgent), is(byAgent, byAgent), is(byAgent, byBoth)]).toEqual([true, false, false]);
+  expect([is(bare, byAgent), is(byAgent, byAgent), is(byAgent, byBoth)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   expect([is(bare, bare), is(byAgent, bare)]).toEqual([false, false]);
 });
 
@@ -107,5 +114,7 @@ test("preemptionOf() is null for a machine that nothing could replace", () => {
   expect(of(own, own.id)?.atMs).toBe(END);
   expect(of({ ...own, host: { name: "h" } as OwnedHost }, own.id)).toBeNull();
   expect(of(null, null)).toBeNull();
-  expect(noticeOf({ ...nodeOf("n", told(END, { instanceId: null })), instance: null }, NOW)?.atMs).toBe(END);
+  expect(
+    noticeOf({ ...nodeOf("n", told(END, { instanceId: null })), instance: null }, NOW)?.atMs,
+  ).toBe(END);
 });

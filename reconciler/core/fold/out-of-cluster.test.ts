@@ -59,8 +59,14 @@ describe("foldOutOfCluster()", () => {
   test.each<[string, Node]>([
     ["whose agent is silent", lame({}, { health: { ...lame().health, silentSince: AT } })],
     ["that is verified for the first time", lame({}, { phase: { kind: "verifying", since } })],
-    ["that is rebooted", lame({}, { phase: { kind: "repairing", since, rung: "reboot", bootId: null } })],
-    ["of an older row, whose time is not known", nodeOf("n1", { kube: kubeOf({ notReady: "False" }) })],
+    [
+      "that is rebooted",
+      lame({}, { phase: { kind: "repairing", since, rung: "reboot", bootId: null } }),
+    ],
+    [
+      "of an older row, whose time is not known",
+      nodeOf("n1", { kube: kubeOf({ notReady: "False" }) }),
+    ],
   ])("reports none %s", (_, one) => expect(pass(one, 60 * MIN)).toBeNull());
 
   test("counts it as lost after the time of the configuration, and not before", () => {
@@ -74,9 +80,17 @@ describe("foldOutOfCluster()", () => {
   test.each<[string, Node, Parameters<typeof pass>[2]]>([
     ["was not seen for so long", lame(told), { watchedMs: 10 * MIN - 1 }],
     ["was not reported", lame(), { watchedMs: 0 }],
-    ["has an unmanaged machine", { ...unboughtOf("n1"), kube: kubeOf({ ...NOT_READY, ...told }) }, {}],
+    [
+      "has an unmanaged machine",
+      { ...unboughtOf("n1"), kube: kubeOf({ ...NOT_READY, ...told }) },
+      {},
+    ],
     ["is cordoned by others", lame({ ...told, others: ["kubectl"] }), {}],
-    ["was cordoned when it was removed", lame({ absentSince: AT, missedAt: AT, leftCordoned: true }), {}],
+    [
+      "was cordoned when it was removed",
+      lame({ absentSince: AT, missedAt: AT, leftCordoned: true }),
+      {},
+    ],
     ["is out beside another", lame(told), { others: [{ ...lame(told), id: "n2" as Node["id"] }] }],
   ])("does not count a Node as lost that %s", (_, one, more) => {
     expect(pass(one, 60 * MIN, more)).toBeNull();

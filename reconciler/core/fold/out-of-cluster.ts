@@ -33,8 +33,7 @@ export function foldOutOfCluster(
   if (node.kube === null) return null;
   const { config, now, watchedMs } = time;
   if (config.enabled === false) return foldFound(node);
-  const told =
-    foldMissing(node, config.readyTimeoutMs, now) ?? foldNotReady(node, now, watchedMs);
+  const told = foldMissing(node, config.readyTimeoutMs, now) ?? foldNotReady(node, now, watchedMs);
   return told ?? foldLost(node, time, nodes);
 }
 

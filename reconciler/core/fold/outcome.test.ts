@@ -36,7 +36,14 @@ const CREATE = {
   offer: OFFER,
   guard: `${OFFER}#set-up`,
   pricePerHour: 30,
-  request: { name: "n", region: "r", zone: "z", instanceType: "h100", market: "on-demand", reservation: null },
+  request: {
+    name: "n",
+    region: "r",
+    zone: "z",
+    instanceType: "h100",
+    market: "on-demand",
+    reservation: null,
+  },
 } as unknown as Extract<Payload, { kind: "create" }>;
 const TERMINATE: Payload = { kind: "terminate", provider: POOL, instanceId: MACHINE };
 const REBOOT: Payload = { kind: "reboot", provider: POOL, instanceId: MACHINE, bootId: "boot-1" };
@@ -132,13 +139,17 @@ describe("foldOutcome() of what stays open", () => {
 
   test("heeds how long a cloud asks to be left alone, up to ten minutes", () => {
     const after = (retryAfterMs: number) =>
-      ask(TERMINATE, refused("rate_limit", { retryAfterMs: waitMs(retryAfterMs) })).folded.operation.notBefore - NOW;
+      ask(TERMINATE, refused("rate_limit", { retryAfterMs: waitMs(retryAfterMs) })).folded.operation
+        .notBefore - NOW;
     expect([after(3_000), after(HOUR_MS)]).toEqual([3_000, 10 * MINUTE_MS]);
   });
 
   test("counts what was looked for from the latest sending of a create alone", () => {
     const over = { askedAt: 5, lookups: 1 };
-    expect(ask(CREATE, lost, { over }).folded.operation).toMatchObject({ askedAt: NOW, lookups: 0 });
+    expect(ask(CREATE, lost, { over }).folded.operation).toMatchObject({
+      askedAt: NOW,
+      lookups: 0,
+    });
     expect(ask(TERMINATE, lost, { over }).folded.operation).toMatchObject(over);
   });
 });
@@ -250,18 +261,33 @@ describe("foldOutcome() of a purchase", () => {
     };
     const asked = { askedAt: 500 };
     expect(after(499, asked)).toMatchObject({ agent: null, health: { verdict: "unknown" } });
-    expect(after(500, asked)).toMatchObject({ agent: { registeredAt: 500 }, health: { verdict: "healthy" } });
+    expect(after(500, asked)).toMatchObject({
+      agent: { registeredAt: 500 },
+      health: { verdict: "healthy" },
+    });
     // The first of several calls may have bought it.
     expect(after(300, { ...asked, firstAskedAt: 300 })?.agent).not.toBeNull();
     expect(after(299, { ...asked, firstAskedAt: 300 })?.agent).toBeNull();
   });
 
   const rest = (more: Partial<Rest> = {}): Rest => ({
-    ...{ kind: "rest", scope: OFFER, failures: 2, notBefore: 9, class: "capacity", message: "x", at: 1 },
+    ...{
+      kind: "rest",
+      scope: OFFER,
+      failures: 2,
+      notBefore: 9,
+      class: "capacity",
+      message: "x",
+      at: 1,
+    },
     ...{ isOpen: false, ...more },
   });
   const lately = (facts: Rest[], askedAt = 5) =>
-    ask(CREATE, done({ instance: MADE }), { node: { instance: null, phase }, facts, over: { askedAt } }).folded.rests;
+    ask(CREATE, done({ instance: MADE }), {
+      node: { instance: null, phase },
+      facts,
+      over: { askedAt },
+    }).folded.rests;
 
   test("opens the place that sold it, and ends the rests around it", () => {
     const quota = rest({ scope: "quota:p/r/h100/on-demand", class: "quota" });
@@ -281,10 +307,16 @@ describe("foldOutcome() of a purchase", () => {
     const dead = { ...MADE, state: "terminated", failure } as Instance;
     const one = buy(dead);
     expect(one.folded.operation.state).toBe("refused");
-    expect(one.folded.node).toMatchObject({ instance: null, phase: { kind: "requested", attempt: 2 } });
+    expect(one.folded.node).toMatchObject({
+      instance: null,
+      phase: { kind: "requested", attempt: 2 },
+    });
     expect(one.folded.rests.put).toMatchObject([{ scope: OFFER, class: "capacity", failures: 1 }]);
     expect(said(one)).toEqual([
-      ["provider.error", "create refused (capacity): instance i-7 was accepted and never ran: no H100 left"],
+      [
+        "provider.error",
+        "create refused (capacity): instance i-7 was accepted and never ran: no H100 left",
+      ],
     ]);
     const throttled = { ...dead, failure: { class: "rate_limit", message: "x" } } as Instance;
     expect(buy(throttled).folded.rests.put).toMatchObject([{ scope: OFFER, class: "capacity" }]);
@@ -293,10 +325,21 @@ describe("foldOutcome() of a purchase", () => {
   });
 
   test("that is throttled rests the whole provider, and stays open", () => {
-    const one = ask(CREATE, refused("rate_limit", { retryAfterMs: waitMs(12_000) }), { node: { instance: null, phase } });
+    const one = ask(CREATE, refused("rate_limit", { retryAfterMs: waitMs(12_000) }), {
+      node: { instance: null, phase },
+    });
     expect(one.folded.operation.state).toBe("asked");
     expect(one.folded.rests).toEqual({
-      put: [rest({ scope: "provider:p", class: "rate_limit", failures: 1, notBefore: NOW + 12_000, message: "no", at: NOW })],
+      put: [
+        rest({
+          scope: "provider:p",
+          class: "rate_limit",
+          failures: 1,
+          notBefore: NOW + 12_000,
+          message: "no",
+          at: NOW,
+        }),
+      ],
       drop: [],
     });
     expect(ask(TERMINATE, refused("rate_limit")).folded.rests).toEqual(NO_RESTS);
@@ -304,8 +347,10 @@ describe("foldOutcome() of a purchase", () => {
 
   test("that is throttled before anything was sent needs no look for an instance before its repeat", () => {
     const throttled = (attempts: number, askedAt: number) =>
-      ask(CREATE, refused("rate_limit"), { over: { attempts, askedAt }, node: { instance: null, phase } })
-        .folded.operation;
+      ask(CREATE, refused("rate_limit"), {
+        over: { attempts, askedAt },
+        node: { instance: null, phase },
+      }).folded.operation;
     // `attempts: 0` lets a tag-only provider be asked again without settled listings (`mayCall`).
     expect(throttled(0, NOW - 10_000)).toMatchObject({ attempts: 0, notBefore: NOW + 5_000 });
     expect(throttled(0, NOW)).toMatchObject({ attempts: 0, notBefore: NOW + 1_000 });
@@ -313,7 +358,9 @@ describe("foldOutcome() of a purchase", () => {
     // After a call of unknown outcome it proves nothing about that call.
     // But what lists have shown since then stays shown.
     expect(throttled(1, NOW - 10_000)).toMatchObject({ attempts: 2, askedAt: NOW - 10_000 });
-    expect(ask(CREATE, lost, { node: { instance: null, phase } }).folded.operation.attempts).toBe(1);
+    expect(ask(CREATE, lost, { node: { instance: null, phase } }).folded.operation.attempts).toBe(
+      1,
+    );
   });
 
   test("without a machine is a fault of the adapter", () => {
@@ -333,18 +380,28 @@ describe("foldOutcome() of a purchase", () => {
     const seen: number[] = [];
     for (let i = 0; i < 12; i++) {
       const over = { askedAt: NOW + 1 };
-      const { folded } = ask(CREATE, refused(cls), { node: { instance: null, phase }, facts, over });
+      const { folded } = ask(CREATE, refused(cls), {
+        node: { instance: null, phase },
+        facts,
+        over,
+      });
       facts = folded.rests.put;
       seen.push((facts[0]?.notBefore ?? 0) - NOW);
     }
     expect([seen[0], seen[1], seen[11]]).toEqual([first, second, most]);
-    expect(facts).toMatchObject([{ scope, failures: 12, class: cls, message: "no", isOpen: false }]);
+    expect(facts).toMatchObject([
+      { scope, failures: 12, class: cls, message: "no", isOpen: false },
+    ]);
   });
 
   test("counts refusals of one burst once", () => {
     const before = rest({ at: 6 });
     const of = (askedAt: number) =>
-      ask(CREATE, refused("capacity"), { node: { instance: null, phase }, facts: [before], over: { askedAt } });
+      ask(CREATE, refused("capacity"), {
+        node: { instance: null, phase },
+        facts: [before],
+        over: { askedAt },
+      });
     expect(of(6).folded.rests.put).toMatchObject([{ failures: 2 }]);
     expect(of(7).folded.rests.put).toMatchObject([{ failures: 3, notBefore: NOW + 120_000 }]);
   });
@@ -399,7 +456,8 @@ describe("foldOutcome() of an end", () => {
   test("that is refused is tried for ever, up to every five minutes", () => {
     const rest = (fence: number, retryAfterMs: Millis | null = null) => {
       const node = { phase: terminating, fence };
-      const { phase } = ask(TERMINATE, refused("bad_request", { retryAfterMs }), { node }).folded.node ?? {
+      const { phase } = ask(TERMINATE, refused("bad_request", { retryAfterMs }), { node }).folded
+        .node ?? {
         phase: terminating,
       };
       return "notBefore" in phase ? phase.notBefore - NOW : null;
@@ -493,9 +551,9 @@ describe("foldOutcome() of a mark", () => {
     ["nobody knows which", undefined, { ...kube, ...rested, isolatedUid: null, own: false }],
   ])("takes a mark that was read back on %s for no share in this one", (_what, on, expected) => {
     const answer = on === undefined ? done() : done({ on });
-    expect(ask(CORDON, answer, { node: { kube: { ...kube, own: true } } }).folded.node?.kube).toEqual(
-      expected,
-    );
+    expect(
+      ask(CORDON, answer, { node: { kube: { ...kube, own: true } } }).folded.node?.kube,
+    ).toEqual(expected);
   });
 
   test("spends from the isolation budget only where there is evidence", () => {
@@ -524,7 +582,9 @@ describe("foldOutcome() of a mark", () => {
 
   test("without an object in a cluster is the record's alone", () => {
     expect(ask(CORDON, done()).folded.node).toMatchObject({ kube: null, cordon: { product } });
-    expect(ask(UNCORDON, done(), { node: { cordon: { product, human: null } } }).folded.node).toMatchObject({
+    expect(
+      ask(UNCORDON, done(), { node: { cordon: { product, human: null } } }).folded.node,
+    ).toMatchObject({
       kube: null,
       cordon: { product: null },
     });
@@ -538,7 +598,9 @@ describe("foldOutcome() of a mark", () => {
       kube: { refusals: 1, refusal: { what: "cordon", message: "no", since: NOW, at: NOW } },
     });
     const refusal = { what: "cordon", message: "no", since: 1, at: 2 };
-    const third = ask(CORDON, refused("scheduler"), { node: { kube: kubeOf({ refusals: 2, refusal }) } });
+    const third = ask(CORDON, refused("scheduler"), {
+      node: { kube: kubeOf({ refusals: 2, refusal }) },
+    });
     expect(said(third)).toEqual([]);
     expect(third.folded.node?.kube?.refusals).toBe(3);
   });
@@ -570,7 +632,10 @@ describe("foldOutcome() of a mark that is only mirrored", () => {
 
   test("lifts the mark, and leaves the record's cordon", () => {
     const product = { by: "navarch", why: "x", at: 1 };
-    const node = { cordon: { product, human: null }, kube: { ...kube, isolatedUid: "u1", own: true } };
+    const node = {
+      cordon: { product, human: null },
+      kube: { ...kube, isolatedUid: "u1", own: true },
+    };
     const one = ask(LIFT, done(), { node });
     expect(one.folded.node).toMatchObject({
       cordon: { product },
@@ -672,10 +737,21 @@ describe("foldOutcome() of a set-up", () => {
     ]);
     expect(told({ unspent: true }, null)).toEqual([["node.bootstrapping", "attempt 2 waits: no"]]);
     const one = ask(SET_UP, refused("bootstrap", { final: true }));
-    expect(one.folded.node).toMatchObject({ restUntil: 0, bootstrap: { final: true, error: "no" } });
+    expect(one.folded.node).toMatchObject({
+      restUntil: 0,
+      bootstrap: { final: true, error: "no" },
+    });
   });
 });
 
 test("bindInstance() of an outcome keeps what the cloud says", () => {
-  expect(bindInstance(POOL, MADE, NOW)).toMatchObject({ ...instanceOf({ id: MADE.id }), provider: POOL, state: "provisioning", region: "r", instanceType: "h100", pricePerHour: null, boundAt: NOW });
+  expect(bindInstance(POOL, MADE, NOW)).toMatchObject({
+    ...instanceOf({ id: MADE.id }),
+    provider: POOL,
+    state: "provisioning",
+    region: "r",
+    instanceType: "h100",
+    pricePerHour: null,
+    boundAt: NOW,
+  });
 });

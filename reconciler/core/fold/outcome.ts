@@ -361,8 +361,7 @@ function foldRefused(
     return { operation, events, node: { ...node, phase }, rests: { put: [rest], drop: [] } };
   }
   if (end !== null) return { operation, rests: NO_RESTS, events, node: end.node };
-  const kube =
-    marked === null ? node.kube : refuseMark(marked, payload.kind, refusal, now);
+  const kube = marked === null ? node.kube : refuseMark(marked, payload.kind, refusal, now);
   return {
     operation,
     rests: NO_RESTS,

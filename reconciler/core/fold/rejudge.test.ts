@@ -134,8 +134,7 @@ describe("rejudgeNode()", () => {
   test("policyNodeOf() shows a condition the node, its pool's labels above its own", () => {
     const inventory = { gpus: [gpuOf(0)], driver_version: "570", labels: { rack: "a", own: "1" } };
     const node = nodeOf("n1", { agent: agentOf(inventory) });
-    const seen = (one: Node, agent = agentOf(inventory)) =>
-      policyNodeOf(one, agent, { rack: "b" });
+    const seen = (one: Node, agent = agentOf(inventory)) => policyNodeOf(one, agent, { rack: "b" });
     expect(seen(node)).toEqual({
       id: node.id,
       pool: "p",

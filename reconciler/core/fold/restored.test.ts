@@ -41,15 +41,30 @@ describe("foldRestored()", () => {
     ["unmanaged, and is suspect", unboughtOf("n", { phase: phase("suspect") })],
     ["unmanaged, and is looked at", unboughtOf("n", { phase: phase("verifying") })],
   ])("keeps a node that %s in its phase, and nothing that was asked", (_what, node) => {
-    const order = { goal: "drain", by: "ann", why: "", force: false, at: 1, timeoutMs: null } as const;
+    const order = {
+      goal: "drain",
+      by: "ann",
+      why: "",
+      force: false,
+      at: 1,
+      timeoutMs: null,
+    } as const;
     const busy = { ...node, order, operation: "n.3.drain" as OperationId, fence: 3 };
     expect(became(busy)).toEqual({ ...busy, order: null, operation: null, fence: 4 });
   });
 
   test("remembers how many machines each provider had, but for those that were ending", () => {
     const ending = phase("terminating", { purpose: "replace" });
-    const ended = nodeOf("e", { instance: { ...nodeOf("e").instance, state: "terminated" } as never });
-    const nodes = [nodeOf("a"), nodeOf("b"), nodeOf("c", { phase: ending }), ended, unboughtOf("u")];
+    const ended = nodeOf("e", {
+      instance: { ...nodeOf("e").instance, state: "terminated" } as never,
+    });
+    const nodes = [
+      nodeOf("a"),
+      nodeOf("b"),
+      nodeOf("c", { phase: ending }),
+      ended,
+      unboughtOf("u"),
+    ];
     const [record] = restored({ nodes }).facts;
     expect(record).toEqual({ kind: "record", since: NOW, knew: { fake: 2 } });
   });

@@ -63,15 +63,30 @@ describe("settle()", () => {
   });
 
   test("writes how the place of a purchase rests", () => {
-    const place = { region: null, zone: null, instanceType: "t", market: "on-demand", reservation: null };
-    const payload = { kind: "create", provider: POOL, offer: "o", request: { name: "n", ...place } };
+    const place = {
+      region: null,
+      zone: null,
+      instanceType: "t",
+      market: "on-demand",
+      reservation: null,
+    };
+    const payload = {
+      kind: "create",
+      provider: POOL,
+      offer: "o",
+      request: { name: "n", ...place },
+    };
     const wanted = { instance: null, phase: { kind: "requested" } as Phase };
     const bought = asked(payload as unknown as Payload, wanted);
     const { work } = world(bought.node, bought.operation);
     const no = { kind: "refused", message: "none", retryAfterMs: null } as const;
     settle(NOW, work, bought.operation.id, { ...no, class: "capacity" });
     const scope = `${POOL}///t`;
-    expect(work.fact(`rest:${scope}`)).toMatchObject({ scope, failures: 1, notBefore: NOW + 30_000 });
+    expect(work.fact(`rest:${scope}`)).toMatchObject({
+      scope,
+      failures: 1,
+      notBefore: NOW + 30_000,
+    });
     expect(work.finish()?.facts).toHaveLength(1);
   });
 
@@ -201,17 +216,31 @@ describe("foldOvertaken() of a drain or a reboot", () => {
 
   test("withdraws the end of a machine that a person put back into service in Slurm", () => {
     const end: Payload = { kind: "terminate", provider: POOL, instanceId: instanceOf().id };
-    const phase = { kind: "terminating", since: 1, purpose: "replace", accepted: null, notBefore: 0 } as const;
+    const phase = {
+      kind: "terminating",
+      since: 1,
+      purpose: "replace",
+      accepted: null,
+      notBefore: 0,
+    } as const;
     const was = { markedBoot: 1_000, markedBootId: "boot-1" };
     const ends = (slurm: Parameters<typeof slurmOf>[0], more: Partial<Node> = {}) =>
       overtaken(asked(end, { phase, slurm: slurmOf({ ...was, ...slurm }), ...more }));
     expect(ends({})?.operation).toMatchObject({ state: "abandoned", closedAt: NOW });
     expect(ends({})?.node).toMatchObject({ operation: null, fence: 5, phase });
-    for (const out of ["drain", "down", "silent", "power"] as const) expect(ends({ [out]: true })).toBeNull();
+    for (const out of ["drain", "down", "silent", "power"] as const)
+      expect(ends({ [out]: true })).toBeNull();
     expect(ends({ markedBoot: null, markedBootId: null })).toBeNull();
     expect(ends({ absentSince: 1 })).toBeNull();
     expect(ends({}, { instance: instanceOf({ state: "terminating" }) })).toBeNull();
-    const order = { goal: "terminate", by: "ann", why: "", force: true, at: 0, timeoutMs: null } as const;
+    const order = {
+      goal: "terminate",
+      by: "ann",
+      why: "",
+      force: true,
+      at: 0,
+      timeoutMs: null,
+    } as const;
     expect(ends({}, { order })).toBeNull();
     expect(ends({}, { order: { ...order, force: false } })).not.toBeNull();
   });

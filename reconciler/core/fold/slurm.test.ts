@@ -197,9 +197,7 @@ describe("S19, S28: a node's side in Slurm", () => {
 
   test("a drain of Navarch on a name that no node has is told", () => {
     const { known } = fold(bare(), [{}, { ...own, name: "n9" }]);
-    expect(known.alarms).toEqual([
-      `n9 is drained in Slurm (${REASON}), and no node has this name`,
-    ]);
+    expect(known.alarms).toEqual([`n9 is drained in Slurm (${REASON}), and no node has this name`]);
   });
 
   test("the drain that a scale-down leaves on a pool's name is no alarm", () => {
@@ -255,7 +253,14 @@ describe("S34: the flag is gone while the repair is open", () => {
   });
 
   test("S34: a drained node whose drain went has to be seen empty again", () => {
-    const drained = { since: 10, deadlineAt: 500, drainedAt: 20, purpose: "replace", sawWork: true, emptied: true } as const;
+    const drained = {
+      since: 10,
+      deadlineAt: 500,
+      drainedAt: 20,
+      purpose: "replace",
+      sawWork: true,
+      emptied: true,
+    } as const;
     const from = repaired({ ...OWN, others: [{ kind: "reboot", by: "alice", why: "maint" }] });
     const phase = { kind: "draining", ...drained } as const;
     const { next } = fold({ ...from, phase }, [{}]);
@@ -477,7 +482,11 @@ describe("S29: Slurm's answer to its part of a cordon", () => {
 
   test("S35: a new repair of a machine that is still to register keeps what it owes", () => {
     const changed = { ...agentOf(), bootId: "boot-2" as BootId };
-    const owed = answer(only, { kind: "ok", owner: "own", bootTime: 1_000 }, repaired(OWN, { agent: changed }));
+    const owed = answer(
+      only,
+      { kind: "ok", owner: "own", bootTime: 1_000 },
+      repaired(OWN, { agent: changed }),
+    );
     expect(owed.node?.slurm).toMatchObject({ markedBootId: "boot-1", markedBoot: 1_000 });
     const own2 = answer(only, { kind: "ok", owner: "own", bootTime: 1_000 }, repaired(OWN));
     expect(own2.node?.slurm).toMatchObject({ markedAt: NOW, markedBootId: "boot-1" });

@@ -48,12 +48,16 @@ describe("a mark that the API server refuses", () => {
       at: 9,
     });
     expect(refuseMark(refused(1), "uncordon", { message: "no" }, 9).refusal?.since).toBe(9);
-    expect(refuseMark(kubeOf(), "cordon", { message: "x".repeat(601) }, 9).refusal?.message).toHaveLength(600);
+    expect(
+      refuseMark(kubeOf(), "cordon", { message: "x".repeat(601) }, 9).refusal?.message,
+    ).toHaveLength(600);
     expect(formatRefusal(kubeOf(), "cordon", "no")).toBe("Kubernetes does not cordon Node k: no");
   });
 
   test("is recorded ever more rarely, and at once if its reason changes", () => {
-    const recorded = Array.from({ length: 70 }, (_, i) => i).filter((i) => isNewRefusal(refused(i), "cordon", "no"));
+    const recorded = Array.from({ length: 70 }, (_, i) => i).filter((i) =>
+      isNewRefusal(refused(i), "cordon", "no"),
+    );
     expect(recorded).toEqual([0, 1, 3, 7, 15, 31, 63]);
     expect(isNewRefusal(refused(4), "cordon", "other")).toBe(true);
     expect(isNewRefusal(refused(4), "uncordon", "no")).toBe(true);
@@ -71,7 +75,14 @@ test("stepUnready() stores why no machine can be set up, and forgets it when it 
   const unready = { ...state, unready: { why: "no key", since: 3 } };
   const step = (of: typeof state | undefined, message: string | null, known = true) =>
     stepUnready(of, message === null ? null : { message, known }, { now: 9 });
-  const about = { at: 9, node: null, pool: state.name, session: null, actor: "navarch", kind: "pool.condition" } as const;
+  const about = {
+    at: 9,
+    node: null,
+    pool: state.name,
+    session: null,
+    actor: "navarch",
+    kind: "pool.condition",
+  } as const;
   expect(step(undefined, "no key")).toBeNull();
   expect(step(state, "no key", false)).toBeNull();
   expect(step(state, null)).toBeNull();
@@ -101,12 +112,18 @@ describe("judgeForget()", () => {
     expect(judge(silent(), null)).toBe("legal");
     expect(judge(silent({ kube: kubeOf() }))).toBe("legal");
     expect(judge(silent({ kube: kubeOf({ isolatedUid: "uid-1", absentSince: 1 }) }))).toBe("legal");
-    expect(judge(silent(), 29_999)).toBe("node n still reports (last 30 s ago): stop its agent first");
+    expect(judge(silent(), 29_999)).toBe(
+      "node n still reports (last 30 s ago): stop its agent first",
+    );
     const unheard = "node n has not been silent for 30 s yet: stop its agent, then ask again";
     expect(judge(unboughtOf("n"))).toBe(unheard);
     expect(judge(unboughtOf("n"), null)).toBe(unheard);
-    expect(judge(nodeOf("n"))).toBe("node n was bought by this fleet: terminate it, and its record goes by itself");
-    expect(judge(silent({ operation: "o" as OperationId }))).toBe("node n is being changed right now: ask again in a moment");
+    expect(judge(nodeOf("n"))).toBe(
+      "node n was bought by this fleet: terminate it, and its record goes by itself",
+    );
+    expect(judge(silent({ operation: "o" as OperationId }))).toBe(
+      "node n is being changed right now: ask again in a moment",
+    );
     expect(judge(silent({ kube: kubeOf({ isolatedUid: "uid-1" }) }))).toBe(
       "node n cannot be forgotten: its Node k in Kubernetes still has Navarch's cordon; delete the Node, or uncordon it first",
     );
@@ -125,7 +142,11 @@ describe("discredit()", () => {
     expect(after(node([said("0.9")], { lastCheckAt: 5 }))).toMatchObject({ verdict: "healthy" });
     expect(after(node([said("0.9")], { silentSince: 5 }))?.unhealthyRun).toBe(3);
     const rest = [said("0.9"), said("1.0", 48, "other")];
-    expect(after(node(rest))).toMatchObject({ held: rest.slice(1), verdict: "unhealthy", unhealthyRun: 3 });
+    expect(after(node(rest))).toMatchObject({
+      held: rest.slice(1),
+      verdict: "unhealthy",
+      unhealthyRun: 3,
+    });
     expect(after(node([said("0.8")]))).toBeUndefined();
     expect(after(node([said(null)]))).toBeUndefined();
     expect(after(node([said("0.9", 79)]))).toBeUndefined();
@@ -135,10 +156,21 @@ describe("discredit()", () => {
 });
 
 describe("foldPresence()", () => {
-  const timing = { ...timingOf(settingOf({})), heartbeatTimeoutMs: 30_000, checkIntervalMs: 10_000 };
-  const fold = (node: Node, silentMs: number | null, heard = false) => foldPresence(node, silentMs, heard, NOW, timing);
+  const timing = {
+    ...timingOf(settingOf({})),
+    heartbeatTimeoutMs: 30_000,
+    checkIntervalMs: 10_000,
+  };
+  const fold = (node: Node, silentMs: number | null, heard = false) =>
+    foldPresence(node, silentMs, heard, NOW, timing);
   const silent = (node: Node) => ({ ...node, health: { ...node.health, silentSince: 5 } });
-  const about = { at: NOW, node: nodeOf("n").id, pool: nodeOf("n").pool, session: null, actor: "navarch" };
+  const about = {
+    at: NOW,
+    node: nodeOf("n").id,
+    pool: nodeOf("n").pool,
+    session: null,
+    actor: "navarch",
+  };
 
   test("tells silence and its end, once", () => {
     const node = nodeOf("n");
@@ -176,7 +208,10 @@ describe("foldPresence()", () => {
   test("counts proof by its own clock, where a dead agent checks no more", () => {
     const proof = (agoMs: number, held = [heldOf({ definitive: true })]) => {
       const node = sickOf("n", {}, held);
-      return fold({ ...node, health: { ...node.health, lastCountedAt: NOW - agoMs, unhealthyRun: 1 } }, null);
+      return fold(
+        { ...node, health: { ...node.health, lastCountedAt: NOW - agoMs, unhealthyRun: 1 } },
+        null,
+      );
     };
     expect(proof(10_000)?.node.health).toMatchObject({ unhealthyRun: 2, lastCountedAt: NOW });
     expect(proof(10_000)?.events).toEqual([]);

@@ -20,7 +20,10 @@ describe("evidenceKeys()", () => {
       "fatal/a",
       "fatal/z",
     ]);
-    expect(evidenceKeys(node({ held: [bad("z")], silentSince: 3 }))).toEqual(["fatal/z", "silence"]);
+    expect(evidenceKeys(node({ held: [bad("z")], silentSince: 3 }))).toEqual([
+      "fatal/z",
+      "silence",
+    ]);
     expect(evidenceKeys(node({ held: [mild] }))).toEqual([]);
   });
 
@@ -49,7 +52,9 @@ describe("foldSuppression()", () => {
   });
 
   test("keeps it while anything of it is there, or the verdict stands", () => {
-    expect(foldSuppression(node({ held: [bad("a")], verdict: "unhealthy" }, ["fatal/a"]))).toBeNull();
+    expect(
+      foldSuppression(node({ held: [bad("a")], verdict: "unhealthy" }, ["fatal/a"])),
+    ).toBeNull();
     expect(foldSuppression(node({ held: [bad("a")], verdict: "healthy" }, ["fatal/a"]))).toBeNull();
     expect(foldSuppression(node({ held: [], verdict: "unhealthy" }, ["fatal/a"]))).toBeNull();
     expect(foldSuppression(node({ silentSince: 3 }, ["silence"]))).toBeNull();

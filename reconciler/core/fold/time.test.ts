@@ -169,7 +169,9 @@ describe("foldTime() of a node that is gone", () => {
   const gone = (since: number, more: Partial<Node> = {}): Node =>
     nodeOf("n", { phase: { kind: "gone", since, purpose: "lost" }, ...more });
   const kube = kubeOf({ absentSince: null });
-  const keeps = read("instance_manager: { retain_terminated: 1h }\nkubernetes: { mirror: { delete_node: false } }\n");
+  const keeps = read(
+    "instance_manager: { retain_terminated: 1h }\nkubernetes: { mirror: { delete_node: false } }\n",
+  );
 
   test("forgets it after its time, and does nothing else with it", () => {
     expect(pass(gone(AT - RETAIN_MS + 1))).toEqual({ isRemoved: false, node: null, kinds: [] });
@@ -178,12 +180,14 @@ describe("foldTime() of a node that is gone", () => {
   });
 
   test("keeps it as long after its Node is gone", () => {
-    const late = (absentSince: number) => pass(gone(1, { kube: { ...kube, absentSince } })).isRemoved;
+    const late = (absentSince: number) =>
+      pass(gone(1, { kube: { ...kube, absentSince } })).isRemoved;
     expect([late(AT - RETAIN_MS + 1), late(AT - RETAIN_MS), late(1)]).toEqual([false, true, true]);
   });
 
   test("keeps it for a week while its Node is to be deleted", () => {
-    const owed = (since: number, config = TIMED) => pass(gone(since, { kube }), { config }).isRemoved;
+    const owed = (since: number, config = TIMED) =>
+      pass(gone(since, { kube }), { config }).isRemoved;
     expect([owed(AT - 7 * DAY_MS + 1), owed(AT - 7 * DAY_MS)]).toEqual([false, true]);
     expect(owed(AT - RETAIN_MS, keeps)).toBe(true);
     expect(pass(gone(AT - RETAIN_MS, { kube: null })).isRemoved).toBe(true);
@@ -280,7 +284,10 @@ describe("foldTime() of a node in service", () => {
     expect(pass(away(AT - 900_000), { config: off }).kinds).toEqual([]);
     const silent = pass(away(AT - 900_000), { silentMs: 60_001 });
     expect(silent.kinds).toEqual(["kube.lost", "node.silent"]);
-    expect(silent.node).toMatchObject({ kube: { missedAt: AT }, health: { silentSince: AT - 60_001 } });
+    expect(silent.node).toMatchObject({
+      kube: { missedAt: AT },
+      health: { silentSince: AT - 60_001 },
+    });
   });
 
   test("folds silence into what else has changed", () => {

@@ -98,7 +98,11 @@ describe("foldCordon()", () => {
   });
 
   test("does not the third time of one fault, and says what does", () => {
-    const { message, waiver: stays } = foldCordon(broken({ kube: kube("a", "b", "c") }), theirs, true);
+    const { message, waiver: stays } = foldCordon(
+      broken({ kube: kube("a", "b", "c") }),
+      theirs,
+      true,
+    );
     expect(stays).toEqual(waiver);
     expect(message).toBe(
       `${left}. Resume its repair, drain included, with \`navarch replace n1\` ` +

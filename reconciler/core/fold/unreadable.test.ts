@@ -21,7 +21,10 @@ import { quarantineEvent, recoverSnapshot } from "./unreadable.ts";
 const NOW = 1_700_000_000_000;
 const YEAR_MS = 365 * 24 * 3_600_000;
 
-const row = (source: UnreadableRow["source"], more: Partial<UnreadableRow> = {}): UnreadableRow => ({
+const row = (
+  source: UnreadableRow["source"],
+  more: Partial<UnreadableRow> = {},
+): UnreadableRow => ({
   source,
   key: "k",
   node: null,
@@ -34,7 +37,14 @@ const row = (source: UnreadableRow["source"], more: Partial<UnreadableRow> = {})
 });
 
 function recover(unreadable: UnreadableRow[], more: Partial<Snapshot> = {}) {
-  const empty = { nodes: [], pools: [], openOperations: [], openCommands: [], entries: [], facts: [] };
+  const empty = {
+    nodes: [],
+    pools: [],
+    openOperations: [],
+    openCommands: [],
+    entries: [],
+    facts: [],
+  };
   const { snapshot, change } = recoverSnapshot(
     { ...empty, unreadable, ...more } as unknown as Snapshot,
     NOW,
@@ -63,26 +73,37 @@ describe("recoverSnapshot()", () => {
     expect([change.nodes, change.events, change.quarantined]).toEqual([[], [], []]);
   });
 
-  test.each<UnreadableRow["source"]>(["command", "inbox", "cursor", "finding", "event", "bootstrap"])(
-    "only sets aside what is a %s",
-    (source) => {
-      const one = row(source, { node: "n", pool: "p" });
-      const { snapshot, change, said } = recover([one], {
-        nodes: [nodeOf("n")],
-        pools: [poolStateOf(1)],
-      });
-      expect(change).toMatchObject({ nodes: [], pools: [], facts: [], removedNodes: [] });
-      expect(change.quarantined).toEqual([one]);
-      expect([snapshot.nodes, snapshot.pools]).toEqual([[nodeOf("n")], [poolStateOf(1)]]);
-      expect(said).toEqual([`the stored ${source} k cannot be read and was quarantined: bad`]);
-    },
-  );
+  test.each<UnreadableRow["source"]>([
+    "command",
+    "inbox",
+    "cursor",
+    "finding",
+    "event",
+    "bootstrap",
+  ])("only sets aside what is a %s", (source) => {
+    const one = row(source, { node: "n", pool: "p" });
+    const { snapshot, change, said } = recover([one], {
+      nodes: [nodeOf("n")],
+      pools: [poolStateOf(1)],
+    });
+    expect(change).toMatchObject({ nodes: [], pools: [], facts: [], removedNodes: [] });
+    expect(change.quarantined).toEqual([one]);
+    expect([snapshot.nodes, snapshot.pools]).toEqual([[nodeOf("n")], [poolStateOf(1)]]);
+    expect(said).toEqual([`the stored ${source} k cannot be read and was quarantined: bad`]);
+  });
 
   test.each<[UnreadableRow["source"], string, string]>([
     ["operation", "its stored operation cannot be read: bad", "node n is held"],
     ["credential", "its stored credential cannot be read: bad", "node n is held"],
   ])("holds the node of an %s", (source, why, more) => {
-    const order = { goal: "drain", by: "ann", why: "", force: false, at: 1, timeoutMs: null } as const;
+    const order = {
+      goal: "drain",
+      by: "ann",
+      why: "",
+      force: false,
+      at: 1,
+      timeoutMs: null,
+    } as const;
     const node = nodeOf("n", { fence: 4, operation: "n.4.cordon" as OperationId, order });
     const { snapshot, change, said } = recover([row(source, { node: "n" })], {
       nodes: [node, nodeOf("m")],
@@ -169,7 +190,9 @@ describe("recoverSnapshot() of a pool", () => {
   });
 
   test("is the pool of its row, whatever its text says", () => {
-    const { snapshot } = recover([one({ doc: doc(poolStateOf(4, { name: "other" as PoolName })) })]);
+    const { snapshot } = recover([
+      one({ doc: doc(poolStateOf(4, { name: "other" as PoolName })) }),
+    ]);
     expect(snapshot.pools.map(({ name }) => String(name))).toEqual(["p"]);
   });
 
@@ -196,7 +219,14 @@ const text = (node: object): string => JSON.stringify(node);
 const damaged = (more: object = {}, over: Partial<UnreadableRow> = {}): UnreadableRow => {
   const doc = { ...nodeOf("p-3-17", { slot: 3, gen: 17, fence: 5 }), ...more };
   const columns = { phase: "serving", instance: "fake/i-p-3-17" };
-  return row("node", { key: "p-3-17", node: "p-3-17", pool: "p", doc: text(doc), columns, ...over });
+  return row("node", {
+    key: "p-3-17",
+    node: "p-3-17",
+    pool: "p",
+    doc: text(doc),
+    columns,
+    ...over,
+  });
 };
 const WHY = "its stored record cannot be read: bad";
 
@@ -263,7 +293,9 @@ describe("recoverSnapshot() of a node", () => {
       adopted: true,
       boundAt: NOW,
     });
-    expect(machine({ columns: { instance: "other/i-p-3-17" } })?.provider).toBe("other" as PoolName);
+    expect(machine({ columns: { instance: "other/i-p-3-17" } })?.provider).toBe(
+      "other" as PoolName,
+    );
     expect(machine({ columns: { instance: "fake/a/b" } })?.id).toBe("a/b" as InstanceId);
     expect(machine({ columns: { instance: null } })).toBeNull();
     expect(machine({ columns: {} })).toBeNull();
@@ -291,9 +323,7 @@ describe("recoverSnapshot() of a node", () => {
   test("stops the pool of a node whose slot is not known", () => {
     const one = damaged({}, { key: "gpu-a", node: "gpu-a", doc: "nonsense" });
     const { change, said } = recover([one], { pools: [poolStateOf(3)] });
-    expect(change.pools).toEqual([
-      stopped(poolStateOf(3), "the slot of node gpu-a is not known"),
-    ]);
+    expect(change.pools).toEqual([stopped(poolStateOf(3), "the slot of node gpu-a is not known")]);
     expect(said[0]).toEndWith("or terminate it; its pool is on hold");
     const known = recover([damaged({}, { doc: "nonsense" })], { pools: [poolStateOf(3)] });
     expect(known.change.pools).toEqual([]);
@@ -329,7 +359,11 @@ describe("recoverSnapshot() of descriptions that cannot be read", () => {
   const agent = agentOf({ gpus });
   const odd = (place: (doc: Record<string, never>) => void): UnreadableRow => {
     const whole = nodeOf("p-3-17", { slot: 3, gen: 17, fence: 5, agent, phase: nodeOf("x").phase });
-    const health = { ...whole.health, held: [heldOf(), heldOf({}, {}, { key: "b" })], aside: [heldOf()] };
+    const health = {
+      ...whole.health,
+      held: [heldOf(), heldOf({}, {}, { key: "b" })],
+      aside: [heldOf()],
+    };
     const doc = JSON.parse(text({ ...whole, health })) as Record<string, never>;
     place(doc);
     return damaged({}, { doc: text(doc) });

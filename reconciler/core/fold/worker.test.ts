@@ -127,5 +127,4 @@ describe("V36: no rule for machines acts on a worker", () => {
       "refused",
     );
   });
-
 });

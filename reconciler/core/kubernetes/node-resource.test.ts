@@ -35,7 +35,10 @@ test("W46: occupancy is 100 · requests / allocatable, only where something is a
 
 test("W46: requests and limits are summed over the pods; an idle node has 0", () => {
   const node = { name: "n", labels: {}, allocatable: [], uses: () => [] };
-  const pod = [{ requests: 1n, limits: 2n }, { requests: 3n, limits: 0n }];
+  const pod = [
+    { requests: 1n, limits: 2n },
+    { requests: 3n, limits: 0n },
+  ];
   expect(sumUses(["cpu", "memory"], node)).toEqual([
     { requests: 0n, limits: 0n },
     { requests: 0n, limits: 0n },

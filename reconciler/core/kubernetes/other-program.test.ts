@@ -12,7 +12,9 @@ test.each<[string, string[]]>([
   ["nvidia.com/gpu", []],
   ["tobedeletedbyclusterautoscaler", []],
 ])("deletersOf() reads the taint %s", (key, said) => {
-  expect(deletersOf({ taints: [taint(key), taint(key)] })).toEqual(said.map((one) => `${one} (taint ${key})`));
+  expect(deletersOf({ taints: [taint(key), taint(key)] })).toEqual(
+    said.map((one) => `${one} (taint ${key})`),
+  );
 });
 
 const SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict";

@@ -6,7 +6,12 @@ import { cordonReasonOf, mayWork, type SlurmPod, slurmPodOf } from "./slinky.ts"
 const NODESET = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet" };
 
 function podOf(states: string, phase = "Running", labels: Record<string, string> = {}): SlurmPod {
-  const isTrue = new Set(states.split(" ").filter(Boolean).map((one) => `SlurmNodeState${one}`));
+  const isTrue = new Set(
+    states
+      .split(" ")
+      .filter(Boolean)
+      .map((one) => `SlurmNodeState${one}`),
+  );
   const pod = slurmPodOf(NODESET, phase, labels, { known: isTrue.size, isTrue });
   if (pod === null) throw new Error("no pod of Slurm");
   return pod;

@@ -79,7 +79,9 @@ describe("blind", () => {
     expect(allowed(blind, { ...node, order: order(false) })).toEqual(SPARING);
     expect(allowed(blind, { ...node, order: order(true) })).toEqual(ALL);
     expect(allowed(blind, { ...node, instance: instanceOf({ state: "terminated" }) })).toEqual(ALL);
-    expect(allowed(blind, { ...node, instance: instanceOf({ state: "terminating" }) })).toEqual(SPARING);
+    expect(allowed(blind, { ...node, instance: instanceOf({ state: "terminating" }) })).toEqual(
+      SPARING,
+    );
     expect(allowed(blind, { ...node, instance: null })).toEqual(SPARING);
   });
 });
@@ -147,8 +149,9 @@ describe("held by others since it was asked", () => {
 });
 
 describe("out of reach", () => {
-  const at = (reach: Partial<Sight["providers"] extends ReadonlyMap<string, infer P> ? P : never>) =>
-    ({ providers: new Map([[provider, reach]]) }) as unknown as Partial<Sight>;
+  const at = (
+    reach: Partial<Sight["providers"] extends ReadonlyMap<string, infer P> ? P : never>,
+  ) => ({ providers: new Map([[provider, reach]]) }) as unknown as Partial<Sight>;
   const here = { ...node, instance: instanceOf({ account: "a", region: "r", type: "aws" }) };
   const without = ALL.filter((name) => name !== "terminate" && name !== "reboot");
 

@@ -67,7 +67,9 @@ test("Blindness lasts two rounds longer than its reason", () => {
   const blindness = new Blindness();
   expect(blindness.look([], 0, 1_000)).toEqual([]);
   expect(blindness.look(["dark"], 1_000, 1_000)).toEqual(["dark"]);
-  expect(blindness.look([], 1_500, 1_000)).toEqual(["waits until observations were reliable for 2s, after: dark"]);
+  expect(blindness.look([], 1_500, 1_000)).toEqual([
+    "waits until observations were reliable for 2s, after: dark",
+  ]);
   expect(blindness.look([], 2_999, 1_000)).toHaveLength(1);
   expect(blindness.look([], 3_000, 1_000)).toEqual([]);
   expect(blindness.look([], 3_100, 1_000)).toEqual([]);
@@ -136,7 +138,9 @@ test("Blindness gives every reason, and forgets the darkness with the newest one
   const blindness = new Blindness();
   expect(blindness.look(["a", "b"], 0, 1_000)).toEqual(["a", "b"]);
   expect(blindness.look(["c"], 1_000, 1_000)).toEqual(["c"]);
-  expect(blindness.look([], 2_999, 1_000)).toEqual(["waits until observations were reliable for 2s, after: c"]);
+  expect(blindness.look([], 2_999, 1_000)).toEqual([
+    "waits until observations were reliable for 2s, after: c",
+  ]);
   expect(blindness.look([], 3_000, 1_000)).toEqual([]);
   expect(blindness.look([], 0, 1_000)).toEqual([]);
 });

@@ -204,9 +204,7 @@ describe("restrained", () => {
     [20 * MIN, true],
   ])("goes half-open two windows after it tripped: %d ms, %p", (ago, opens) => {
     const before = state({ trippedAt: NOW - ago, looked: 3, passed: 1 });
-    expect(step(well(10), [before]).put).toEqual(
-      opens ? [{ ...before, ...half, passed: 0 }] : [],
-    );
+    expect(step(well(10), [before]).put).toEqual(opens ? [{ ...before, ...half, passed: 0 }] : []);
   });
 
   test("counts from the end of the last implausible window", () => {
@@ -257,7 +255,9 @@ describe("open", () => {
     expect(inPool(step(inZone(5, 0), [open(ZONE)]))).toMatchObject(half);
     // Those who are gone are neither sick nor there.
     const gone = inZone(5, 2).map((node) =>
-      node.session === null ? node : { ...node, phase: { kind: "gone", since: 0, purpose: "replace" } as const },
+      node.session === null
+        ? node
+        : { ...node, phase: { kind: "gone", since: 0, purpose: "replace" } as const },
     );
     expect(inPool(step(gone, [open(ZONE, { looked: 2 })]))).toMatchObject(half);
   });
@@ -289,7 +289,9 @@ describe("open", () => {
   test("a rule is withdrawn when it is no more, or is trusted", () => {
     expect(ruled([])).toBeUndefined();
     expect(ruled([], ["r@v2"])).toMatchObject(half);
-    expect(ruled([{ kind: "trusted", rule: "r@v1", by: "ann", at: 0, why: "" }])).toMatchObject(half);
+    expect(ruled([{ kind: "trusted", rule: "r@v1", by: "ann", at: 0, why: "" }])).toMatchObject(
+      half,
+    );
   });
 
   test("a rule that is put aside is withdrawn when nobody is sick of it, or after an hour", () => {
@@ -361,7 +363,12 @@ describe("half-open", () => {
 
   test("a new burst trips it again, an old one does not", () => {
     const burst = [...fleetWith(0, MIN)];
-    expect(after(burst)).toMatchObject({ state: "restrained", since: NOW, trippedAt: NOW, batch: 0 });
+    expect(after(burst)).toMatchObject({
+      state: "restrained",
+      since: NOW,
+      trippedAt: NOW,
+      batch: 0,
+    });
     expect(after(burst, { since: NOW })).toBe("same");
     expect(after(burst, { since: NOW - 1 })).toMatchObject({ state: "restrained" });
   });
@@ -375,7 +382,11 @@ describe("half-open", () => {
   test("it closes, and says so, when nothing is left to try", () => {
     expect(after(well(10))).toBe("closed");
     expect(after([due])).toBe("same");
-    expect(after([nodeOf("r", { phase: { kind: "repairing", since: 0, rung: "reboot", bootId: null } })])).toBe("same");
+    expect(
+      after([
+        nodeOf("r", { phase: { kind: "repairing", since: 0, rung: "reboot", bootId: null } }),
+      ]),
+    ).toBe("same");
     expect(step(well(10), [before()]).events.map((event) => event.message)).toEqual([
       "breaker of pool:p is closed: repairs go on as usual",
     ]);
@@ -403,7 +414,11 @@ describe("half-open", () => {
       { replaces: null, rebootedAt: 6, lastSession: lastSessionOf(7, "recovered") },
       false,
     ],
-    ["one that got well by itself", { replaces: null, lastSession: lastSessionOf(7, "recovered") }, false],
+    [
+      "one that got well by itself",
+      { replaces: null, lastSession: lastSessionOf(7, "recovered") },
+      false,
+    ],
     [
       "one whose repair ended otherwise",
       { replaces: null, rebootedAt: 7, lastSession: lastSessionOf(7, "cancelled") },
@@ -417,7 +432,14 @@ describe("half-open", () => {
   });
 
   const person = { by: "ann", why: "", at: 0 };
-  const order = { goal: "replace", by: "ann", why: "", force: false, at: 0, timeoutMs: null } as const;
+  const order = {
+    goal: "replace",
+    by: "ann",
+    why: "",
+    force: false,
+    at: 0,
+    timeoutMs: null,
+  } as const;
   test.each<[string, Partial<Node>, boolean]>([
     ["sick", {}, true],
     ["on its way out", { phase: { kind: "serving", since: 0 } }, false],
@@ -435,7 +457,10 @@ describe("half-open", () => {
     expect(after([silent])).toBe("closed");
     const [pool] = CONFIG.pools;
     if (pool === undefined) throw new Error("no pool");
-    const still = { ...CONFIG, pools: [{ ...pool, health: { ...pool.health, autoReplace: false } }] };
+    const still = {
+      ...CONFIG,
+      pools: [{ ...pool, health: { ...pool.health, autoReplace: false } }],
+    };
     const fleet = fleetOf([due], [before()], [poolStateOf(10)]);
     expect(stepBreakers(fleet, still, NOW, new Set()).drop).toEqual(["breaker:pool:p"]);
   });

@@ -22,7 +22,8 @@ const proven = [heldOf({ definitive: true })];
 
 /** Everything is roomy except what a test says. */
 const configWith = (size: number, limits: Partial<Record<string, string>> = {}, more = "") => {
-  const one = (name: string) => `    ${name}: ${limits[name] ?? "{ pool: 50, domain: 50, fleet: 50 }"}`;
+  const one = (name: string) =>
+    `    ${name}: ${limits[name] ?? "{ pool: 50, domain: 50, fleet: 50 }"}`;
   const rows = ["isolate", "drain", "reboot", "replace"].map(one).join("\n");
   return configOf(`
 providers: { fake: {} }
@@ -38,8 +39,12 @@ const at = (slot: number, over: Partial<Node> = {}): Node =>
   nodeOf(`n${slot}`, { slot, instance: instanceOf({ zone: "z" }), ...over });
 const sickAt = (slot: number, over: Partial<Node> = {}, held = [heldOf()]): Node =>
   sickOf(`n${slot}`, { slot, instance: instanceOf({ zone: "z" }), ...over }, held);
-const why = (fleet: ReturnType<typeof fleetOf>, config: ReturnType<typeof configWith>, node: Node, rung: Rung) =>
-  openBudgets(fleet, config, NOW).refusal(node, rung)?.message ?? null;
+const why = (
+  fleet: ReturnType<typeof fleetOf>,
+  config: ReturnType<typeof configWith>,
+  node: Node,
+  rung: Rung,
+) => openBudgets(fleet, config, NOW).refusal(node, rung)?.message ?? null;
 
 test.each([
   ["10 % of 25", { kind: "percent", percent: 10 }, 25, 2],
@@ -165,7 +170,10 @@ describe("reboot and replacement", () => {
   });
 
   test("a scope that nobody has heard of has one place", () => {
-    const elsewhere = at(3, { pool: "x" as PoolName, instance: instanceOf({ provider: "y" as PoolName }) });
+    const elsewhere = at(3, {
+      pool: "x" as PoolName,
+      instance: instanceOf({ provider: "y" as PoolName }),
+    });
     expect(why(fleetOf([]), configWith(10), elsewhere, "replace")).toBeNull();
   });
 });
@@ -187,10 +195,26 @@ test("rooms() tells each scope's room for each rung", () => {
   const rooms = openBudgets(fleet, config, NOW).rooms();
   const row = (scope: string) =>
     rooms.filter((room) => room.scope === scope).map(({ rung, used, max }) => [rung, used, max]);
-  expect(row("pool:p")).toEqual([["isolate", 1, 5], ["reboot", 1, 1], ["replace", 1, 4]]);
-  expect(row("fleet")).toEqual([["isolate", 1, 7], ["reboot", 1, 3], ["replace", 1, 2]]);
-  expect(row("domain:zone:fake/z")).toEqual([["isolate", 1, 6], ["reboot", 1, 2], ["replace", 1, 3]]);
-  expect(row("domain:unmanaged")).toEqual([["isolate", 0, 6], ["reboot", 1, 2], ["replace", 1, 3]]);
+  expect(row("pool:p")).toEqual([
+    ["isolate", 1, 5],
+    ["reboot", 1, 1],
+    ["replace", 1, 4],
+  ]);
+  expect(row("fleet")).toEqual([
+    ["isolate", 1, 7],
+    ["reboot", 1, 3],
+    ["replace", 1, 2],
+  ]);
+  expect(row("domain:zone:fake/z")).toEqual([
+    ["isolate", 1, 6],
+    ["reboot", 1, 2],
+    ["replace", 1, 3],
+  ]);
+  expect(row("domain:unmanaged")).toEqual([
+    ["isolate", 0, 6],
+    ["reboot", 1, 2],
+    ["replace", 1, 3],
+  ]);
   expect(rooms).toHaveLength(15);
 });
 
@@ -252,7 +276,9 @@ describe("under a breaker", () => {
   test("half-open lets a batch go, and no fewer than before", () => {
     const batch = (count: number) => breaker({ state: "half-open", batch: count });
     expect(refusal(sickAt(9), "replace", batch(3), out(2))).toBeNull();
-    expect(refusal(sickAt(9), "replace", batch(3), out(3))?.message).toBe("pool:p is half-open: too many");
+    expect(refusal(sickAt(9), "replace", batch(3), out(3))?.message).toBe(
+      "pool:p is half-open: too many",
+    );
     expect(refusal(sickAt(9), "replace", batch(0), [])).toBeNull();
     expect(refusal(sickAt(9), "replace", breaker({ batch: 3 }), out(2))?.kind).toBe("breaker");
   });
@@ -311,12 +337,15 @@ describe("under a breaker", () => {
     ["provider", "fake", null],
     ["driver", "550", null],
     ["agent", "1.0.0", null],
-  ] as const)("open for a %s: an evident fault there is refused with %s %p", (name, value, kind) => {
-    const open = breaker({ state: "open", cause: cause(name, value) });
-    const agent = agentOf({ driver_version: "550", labels: { rack: "r" } });
-    const node = sickAt(9, { agent }, fallen);
-    expect(refusal(node, "replace", open)?.kind ?? null).toBe(kind);
-    expect(refusal(node, "isolate", open)).toBeNull();
-    expect(refusal({ ...node, ...sickAt(9, { agent }) }, "replace", open)?.kind).toBe("breaker");
-  });
+  ] as const)(
+    "open for a %s: an evident fault there is refused with %s %p",
+    (name, value, kind) => {
+      const open = breaker({ state: "open", cause: cause(name, value) });
+      const agent = agentOf({ driver_version: "550", labels: { rack: "r" } });
+      const node = sickAt(9, { agent }, fallen);
+      expect(refusal(node, "replace", open)?.kind ?? null).toBe(kind);
+      expect(refusal(node, "isolate", open)).toBeNull();
+      expect(refusal({ ...node, ...sickAt(9, { agent }) }, "replace", open)?.kind).toBe("breaker");
+    },
+  );
 });

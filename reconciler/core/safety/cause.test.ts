@@ -10,7 +10,8 @@ const AT = 100 * DAY_MS;
 type Seen = Parameters<typeof attribute>[2];
 const always: Seen = () => null;
 /** Told apart by driver, agent and zone; the rule is the same unless told otherwise. */
-const many = (count: number, make: (i: number) => Node) => Array.from({ length: count }, (_, i) => make(i));
+const many = (count: number, make: (i: number) => Node) =>
+  Array.from({ length: count }, (_, i) => make(i));
 const place = (zone: string) => ({ instance: instanceOf({ zone }) });
 const driver = (version: string) => ({ agent: agentOf({ driver_version: version }, "1") });
 const opened = (nodes: readonly Node[], openedAt = AT) => nodes.map((node) => ({ node, openedAt }));
@@ -55,7 +56,8 @@ test("explains() is true of a node that has the value", () => {
 test("a zone explains a burst from three sessions on, if the rest is spared", () => {
   const rest = many(10, (i) => nodeOf(`w${i}`, place("y")));
   const burst = (count: number) => many(count, (i) => sickOf(`s${i}`, { ...place("z") }));
-  const found = (count: number) => attribute(opened(burst(count)), [...burst(count), ...rest], always);
+  const found = (count: number) =>
+    attribute(opened(burst(count)), [...burst(count), ...rest], always);
   expect(found(2)).toBeNull();
   expect(found(3)).toEqual({
     attribute: "zone",
@@ -81,7 +83,11 @@ test("a zone needs four fifths of the sessions", () => {
 test("a zone in which half of the scope is explains nothing", () => {
   const found = (elsewhere: number) => {
     const sick = many(4, (i) => sickOf(`s${i}`, { ...place("z") }));
-    return attribute(opened(sick), [...sick, ...many(elsewhere, (i) => nodeOf(`w${i}`, place("y")))], always);
+    return attribute(
+      opened(sick),
+      [...sick, ...many(elsewhere, (i) => nodeOf(`w${i}`, place("y")))],
+      always,
+    );
   };
   expect(found(4)).toBeNull();
   expect(found(5)).toMatchObject({ value: "fake/z", ofNodes: 4 / 9 });
@@ -103,7 +109,9 @@ test("one session soon after it came is enough, where the rest came later", () =
   const times = [AT, AT + 2 * DAY_MS, AT + 2 * DAY_MS, AT + 2 * DAY_MS, AT + 2 * DAY_MS];
   const burst = sick.map((node, i) => ({ node, openedAt: times[i] ?? 0 }));
   expect(attribute(burst, sick, newSince("driver", AT))).toMatchObject({ value: "560" });
-  expect(attribute(burst, sick, newSince("driver", AT + 1 - DAY_MS))).toMatchObject({ value: "560" });
+  expect(attribute(burst, sick, newSince("driver", AT + 1 - DAY_MS))).toMatchObject({
+    value: "560",
+  });
   expect(attribute(burst, sick, newSince("driver", AT - DAY_MS))).toBeNull();
 });
 

@@ -7,10 +7,7 @@ import { countFailed, countVerified, guardKey, guardOf, isSuspect } from "./guar
 const MIN = 60_000;
 const KEY = "fake/r/z/t#1";
 const after = (...outcomes: boolean[]) =>
-  outcomes.reduce(
-    (state, ok) => (ok ? countVerified : countFailed)(state, KEY, 0),
-    poolStateOf(1),
-  );
+  outcomes.reduce((state, ok) => (ok ? countVerified : countFailed)(state, KEY, 0), poolStateOf(1));
 const [no, yes] = [false, true];
 const guardAfter = (...outcomes: boolean[]) => guardOf(after(...outcomes), KEY);
 

@@ -54,7 +54,8 @@ describe("a provider at which nothing can be bought", () => {
     await w.advance(() => false, 10_000);
     trouble = "the agent of i-2 cannot start: exit 127";
     await w.advance(() => false, 10_000);
-    const messages = () => told(w, "pool.condition").flatMap((e) => (e.pool === "a" ? e.message : []));
+    const messages = () =>
+      told(w, "pool.condition").flatMap((e) => (e.pool === "a" ? e.message : []));
     expect(messages()).toEqual(["provider fake: the agent of i-1 cannot start: exit 127"]);
     const waits = w.reconciler.lastPlan().waits.filter((wait) => wait.pool === "a");
     expect(waits.map((wait) => wait.message)).toEqual([`provider fake: ${trouble}`]);
@@ -68,7 +69,12 @@ describe("stepImpaired()", () => {
   const config = configOf(YAML);
   const sight = (unavailable: string | null, trouble: string | null = null): ProviderSight =>
     providerSightOf({ unavailable, trouble });
-  const fact = (why: string, provider = "fake", at = 5): Fact => ({ kind: "impaired", provider, why, at });
+  const fact = (why: string, provider = "fake", at = 5): Fact => ({
+    kind: "impaired",
+    provider,
+    why,
+    at,
+  });
   const step = (sights: Record<string, ProviderSight>, facts: Fact[] = []) =>
     stepImpaired(fleetOf([], facts), config, new Map(Object.entries(sights)), 9);
 
@@ -97,13 +103,20 @@ describe("stepImpaired()", () => {
         },
       ],
     });
-    expect(step({ fake: sight("no key") }, [fact("no key")])).toMatchObject({ put: [], events: [] });
+    expect(step({ fake: sight("no key") }, [fact("no key")])).toMatchObject({
+      put: [],
+      events: [],
+    });
     expect(step({ fake: sight("bad key") }, [fact("no key")]).put).toEqual([fact("bad key")]);
     expect(step({ fake: sight("u", "t") }, [fact("u")]).put).toEqual([]);
   });
 
   test("which of many machines fails first says nothing new", () => {
-    expect(step({ fake: sight(null, "i-2") }, [fact("i-1")])).toMatchObject({ put: [], drop: [], events: [] });
+    expect(step({ fake: sight(null, "i-2") }, [fact("i-1")])).toMatchObject({
+      put: [],
+      drop: [],
+      events: [],
+    });
     expect(step({ fake: sight(null, "i-2") }).events.map(({ message }) => message)).toEqual([
       "provider fake: i-2",
     ]);
@@ -112,7 +125,9 @@ describe("stepImpaired()", () => {
   test("its end is told, also where the provider is no more", () => {
     const over = step({ fake: sight(null, null) }, [fact("i-1"), fact("x", "other")]);
     expect(over.drop).toEqual(["impaired:fake", "impaired:other"]);
-    expect(over.events.map(({ message }) => message)).toEqual(["provider fake: nothing is wrong there any more"]);
+    expect(over.events.map(({ message }) => message)).toEqual([
+      "provider fake: nothing is wrong there any more",
+    ]);
     expect(over.put).toEqual([]);
   });
 

@@ -89,7 +89,7 @@ const GAPS: Record<Purpose, [boolean, boolean]> = {
   scale_down: [false, false],
   operator: [false, false],
   surplus: [false, false],
-    preempted: [false, false],
+  preempted: [false, false],
 };
 
 test.each([...PURPOSES])("what leaves for %s leaves a gap or not", (purpose) => {
@@ -117,7 +117,9 @@ test.each([...PURPOSES])("isReplaced() of what leaves for %s", (purpose) => {
     expect(isReplaced(nodeOf("n", { phase }))).toBe(expected);
     const human = { by: "ann", why: "", at: 0 };
     expect(isReplaced(nodeOf("n", { phase, cordon: { product: null, human } }))).toBe(false);
-    expect(isReplaced(nodeOf("n", { phase, cordon: { product: human, human: null } }))).toBe(expected);
+    expect(isReplaced(nodeOf("n", { phase, cordon: { product: human, human: null } }))).toBe(
+      expected,
+    );
     const order = (goal: "drain" | "replace") =>
       ({ goal, by: "ann", why: "", force: false, at: 0, timeoutMs: null }) as const;
     expect(isReplaced(nodeOf("n", { phase, order: order("drain") }))).toBe(false);
@@ -138,7 +140,11 @@ const serving: Phase = { kind: "serving", ...at };
 const idsOf = (nodes: readonly Node[]): string[] => nodes.map((node) => node.id);
 
 test("vacantSlots() are those that a fault emptied and nobody has filled yet", () => {
-  const nodes = [inSlot(0, 1, gone("lost")), inSlot(1, 2, serving), inSlot(2, 3, gone("scale_down"))];
+  const nodes = [
+    inSlot(0, 1, gone("lost")),
+    inSlot(1, 2, serving),
+    inSlot(2, 3, gone("scale_down")),
+  ];
   expect(idsOf(vacantSlots(nodes, () => 3))).toEqual(["p-0-1"]);
 });
 

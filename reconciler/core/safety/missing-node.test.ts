@@ -5,10 +5,17 @@ import { instanceOf, kubeOf, nodeOf, unboughtOf } from "../../../test/world/part
 import { countNodes, missingNodeOf } from "./missing-node.ts";
 
 const kube = kubeOf({ name: "gpu-1", absentSince: 5_000 });
-const bought = (more: Partial<Node> = {}) => nodeOf("n1", { instance: instanceOf(), kube, ...more });
+const bought = (more: Partial<Node> = {}) =>
+  nodeOf("n1", { instance: instanceOf(), kube, ...more });
 const since = 0;
 const ending = { since, purpose: "replace", accepted: null, notBefore: 0 } as const;
-const draining = { since, deadlineAt: 9, drainedAt: null, purpose: "repair", sawWork: false } as const;
+const draining = {
+  since,
+  deadlineAt: 9,
+  drainedAt: null,
+  purpose: "repair",
+  sawWork: false,
+} as const;
 
 test.each<[string, Node, boolean]>([
   ["that was deleted", bought(), true],

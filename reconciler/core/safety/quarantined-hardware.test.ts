@@ -14,7 +14,13 @@ import {
   sessionOf,
   sickOf,
 } from "../../../test/world/part.ts";
-import { QUARANTINED_MAX, quarantinedIn, quarantinedOf, refusedAgain, surplusQuarantined } from "./quarantined-hardware.ts";
+import {
+  QUARANTINED_MAX,
+  quarantinedIn,
+  quarantinedOf,
+  refusedAgain,
+  surplusQuarantined,
+} from "./quarantined-hardware.ts";
 
 const NOW = 400 * DAY_MS;
 const proof = (gpu_index: number | null, gpu_uuid: string | null = null) =>
@@ -86,7 +92,9 @@ test("quarantinedOf() adds to what is known", () => {
 
 test("only proof of broken hardware makes a lemon, named by UUID or by index", () => {
   expect(uuids(dead([heldOf({}, { gpu_index: 0 })]))).toEqual([]);
-  expect(uuids(dead([heldOf({ definitive: true, result: "degraded" }, { gpu_index: 0 })]))).toEqual([]);
+  expect(uuids(dead([heldOf({ definitive: true, result: "degraded" }, { gpu_index: 0 })]))).toEqual(
+    [],
+  );
   expect(uuids(dead([proof(0, "GPU-b1")]))).toEqual(["GPU-b1"]);
   expect(uuids(dead([proof(null)]))).toEqual([]);
   expect(uuids(dead([proof(7)]))).toEqual([]);
@@ -163,7 +171,12 @@ test("refusedAgain() counts the return and renews no suspicion", () => {
 
 test("surplusQuarantined() forgets those not seen for longest", () => {
   const lemons = (count: number) =>
-    fleetOf([], Array.from({ length: count }, (_, i) => quarantinedFact({ uuid: `u${i}`, lastAt: i < 3 ? 3 - i : 9 })));
+    fleetOf(
+      [],
+      Array.from({ length: count }, (_, i) =>
+        quarantinedFact({ uuid: `u${i}`, lastAt: i < 3 ? 3 - i : 9 }),
+      ),
+    );
   expect(QUARANTINED_MAX).toBeGreaterThanOrEqual(10_000);
   expect(surplusQuarantined(lemons(QUARANTINED_MAX).facts)).toEqual([]);
   expect(surplusQuarantined(lemons(QUARANTINED_MAX - 1).facts)).toEqual([]);

@@ -4,11 +4,28 @@ import * as v from "valibot";
 import { fleetOf, nodeOf, poolStateOf } from "../../../test/world/part.ts";
 import { PoolState } from "../../../schema/node.ts";
 import { Fact } from "../../../schema/safety.ts";
-import { placeKey, type Rest, restAfter, restingProviders, restsAfterProof, sayScope, scopesOf, stepRests, termsOf } from "./rest.ts";
+import {
+  placeKey,
+  type Rest,
+  restAfter,
+  restingProviders,
+  restsAfterProof,
+  sayScope,
+  scopesOf,
+  stepRests,
+  termsOf,
+} from "./rest.ts";
 
 const NOW = 1_000_000_000_000;
 const HOUR_MS = 3_600_000;
-const place = { provider: "a", region: "r", zone: null, instanceType: "t", market: "on-demand", reservation: null } as const;
+const place = {
+  provider: "a",
+  region: "r",
+  zone: null,
+  instanceType: "t",
+  market: "on-demand",
+  reservation: null,
+} as const;
 const rest = (more: Partial<Rest> = {}): Rest => ({
   ...{ kind: "rest", scope: "a/r//t", failures: 1, notBefore: NOW + 1, class: "capacity" },
   ...{ message: "none", at: NOW - 1, isOpen: false, ...more },
@@ -17,7 +34,11 @@ const rest = (more: Partial<Rest> = {}): Rest => ({
 test("a place's key stays that of older releases on demand, and tells markets apart", () => {
   const spot = { ...place, market: "spot" } as const;
   const reserved = { ...place, market: "reserved", reservation: "projects/p/x" } as const;
-  expect([place, spot, reserved].map(placeKey)).toEqual(["a/r//t", "a/r//t/spot", "a/r//t/reserved:projects/p/x"]);
+  expect([place, spot, reserved].map(placeKey)).toEqual([
+    "a/r//t",
+    "a/r//t/spot",
+    "a/r//t/reserved:projects/p/x",
+  ]);
   for (const { market, reservation, ...at } of [place, spot, reserved]) {
     expect(termsOf(placeKey({ ...at, market, reservation }))).toEqual({ market, reservation });
   }
@@ -31,7 +52,12 @@ test("what a pool of an older store held rests for all pools", () => {
   const step = stepRests(fleetOf([], [], [state]), NOW);
   expect(step.put).toEqual([rest({ ...old, at: NOW })]);
   expect(step.pools).toEqual([{ ...state, offers: {} }]);
-  expect(stepRests(fleetOf([], step.put, step.pools), NOW)).toEqual({ put: [], drop: [], pools: [], events: [] });
+  expect(stepRests(fleetOf([], step.put, step.pools), NOW)).toEqual({
+    put: [],
+    drop: [],
+    pools: [],
+    events: [],
+  });
   const { offers: _, ...bare } = state;
   expect(v.parse(PoolState, bare).offers).toEqual({});
   expect(v.parse(Fact, structuredClone(rest()))).toEqual(rest());
@@ -54,14 +80,26 @@ test("a verified node ends the record that its purchase opened, and none that wa
 
 test("restingProviders() names the provider of each scope that rests", () => {
   const scopes = ["a/r//t", "quota:b/r/t/spot", "provider:c"];
-  const facts = fleetOf([], [...scopes.map((scope) => rest({ scope })), rest({ scope: "d/r//t", notBefore: NOW })]).facts;
+  const facts = fleetOf(
+    [],
+    [...scopes.map((scope) => rest({ scope })), rest({ scope: "d/r//t", notBefore: NOW })],
+  ).facts;
   expect([...restingProviders(facts, NOW)]).toEqual(["a", "b", "c"]);
 });
 
 test("an accepted purchase ends the doubling, unless it is that purchase which failed", () => {
-  const refusal = { scope: "a/r//t", class: "capacity", message: "none", retryAfterMs: null } as const;
+  const refusal = {
+    scope: "a/r//t",
+    class: "capacity",
+    message: "none",
+    retryAfterMs: null,
+  } as const;
   const after = (before: Partial<Rest>, isLate: boolean, askedAt = NOW) => {
-    const { failures, notBefore, isOpen } = restAfter(() => rest({ failures: 3, ...before }), { ...refusal, askedAt, isLate }, NOW + 5);
+    const { failures, notBefore, isOpen } = restAfter(
+      () => rest({ failures: 3, ...before }),
+      { ...refusal, askedAt, isLate },
+      NOW + 5,
+    );
     return [failures, notBefore - NOW - 5, isOpen];
   };
   expect(after({}, false)).toEqual([4, 240_000, false]);
@@ -72,6 +110,9 @@ test("an accepted purchase ends the doubling, unless it is that purchase which f
 });
 
 test("sayScope() leaves out the kind and empty parts", () => {
-  const keys = [...scopesOf(place), placeKey({ ...place, region: null, zone: "z", market: "spot" })];
+  const keys = [
+    ...scopesOf(place),
+    placeKey({ ...place, region: null, zone: "z", market: "spot" }),
+  ];
   expect(keys.map(sayScope)).toEqual(["a/r/t", "a/r/t/on-demand", "a", "a/z/t/spot"]);
 });

@@ -59,7 +59,9 @@ export function placeOfNode({ offer, instance }: Pick<Node, "offer" | "instance"
 
 /** The place or scope of a key for people: without its kind and without empty parts. */
 export function sayScope(scope: string): string {
-  const parts = placeOfGuard(scope).replace(/^(?:quota|provider):/, "").split("/");
+  const parts = placeOfGuard(scope)
+    .replace(/^(?:quota|provider):/, "")
+    .split("/");
   return parts.filter((part) => part !== "").join("/");
 }
 

@@ -131,14 +131,21 @@ test("sizesOf() is what is wanted, not what is there", () => {
     "pool:own": [4, 1],
     fleet: [9, 3],
   });
-  expect(sizes(fleetOf([], [], [poolStateOf(6)]))).toMatchObject({ "pool:p": [6, 1], fleet: [12, 3] });
+  expect(sizes(fleetOf([], [], [poolStateOf(6)]))).toMatchObject({
+    "pool:p": [6, 1],
+    fleet: [12, 3],
+  });
   const empty = configOf("providers: { fake: {} }\npools: []\n");
   expect([...sizesOf(fleetOf([]), empty)]).toEqual([["fleet", { slots: 0, pools: 1 }]]);
 });
 
 test("sizesOf() counts slots of a domain once, and the pools that share it", () => {
   const at = (id: string, slot: number, name = "p") =>
-    nodeOf(id, { slot, pool: pool(name), instance: instanceOf({ id: id as InstanceId, zone: "z" }) });
+    nodeOf(id, {
+      slot,
+      pool: pool(name),
+      instance: instanceOf({ id: id as InstanceId, zone: "z" }),
+    });
   const fleet = fleetOf([
     at("a", 0),
     // Its predecessor, still being ended: the same place.

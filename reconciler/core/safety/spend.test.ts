@@ -23,7 +23,11 @@ pools:
 const at = (slot: number, provider: string, over: Partial<InstanceFact> = {}): Node =>
   nodeOf(`n-${slot}`, {
     slot,
-    instance: instanceOf({ id: `i-${slot}` as InstanceId, provider: provider as PoolName, ...over }),
+    instance: instanceOf({
+      id: `i-${slot}` as InstanceId,
+      provider: provider as PoolName,
+      ...over,
+    }),
   });
 const ask = { pool: "p", provider: "second", price: 1, replaces: false };
 const nothing = { instances: 0, perHour: 0, provider: null };
@@ -57,13 +61,17 @@ describe.each([
   test("in machines is reached by the last that fits", () => {
     const config = limited(where, "{ max_instances: 2 }");
     const why = (count: number) =>
-      openSpendBudget(fleetOf(Array.from({ length: count }, (_, i) => at(i, "first"))), config, 0).take(first);
+      openSpendBudget(
+        fleetOf(Array.from({ length: count }, (_, i) => at(i, "first"))),
+        config,
+        0,
+      ).take(first);
     expect(why(0)).toBeNull();
     expect(why(1)).toBeNull();
     expect(why(2)).toBe(`${scope} has 2 of at most 2 instances`);
-    expect(openSpendBudget(fleetOf([]), limited(where, "{ max_instances: 0 }"), 0).take(first)).toBe(
-      `${scope} has 0 of at most 0 instances`,
-    );
+    expect(
+      openSpendBudget(fleetOf([]), limited(where, "{ max_instances: 0 }"), 0).take(first),
+    ).toBe(`${scope} has 0 of at most 0 instances`);
   });
 
   test("in dollars is reached to the cent", () => {
@@ -83,7 +91,9 @@ describe.each([
     expect(openSpendBudget(unknown, config, 0).take(first)).toBe(
       `${scope} has a ceiling in dollars and 1 of unknown price`,
     );
-    expect(openSpendBudget(unknown, limited(where, "{ max_instances: 2 }"), 0).take(first)).toBeNull();
+    expect(
+      openSpendBudget(unknown, limited(where, "{ max_instances: 2 }"), 0).take(first),
+    ).toBeNull();
   });
 });
 
@@ -95,7 +105,12 @@ test("an owned machine has no price that would have to be known", () => {
 });
 
 test("without ceilings everything is bought", () => {
-  expect(openSpendBudget(fleetOf([at(0, "first")]), limited("fleet", "{}"), 0).take({ ...first, price: null })).toBeNull();
+  expect(
+    openSpendBudget(fleetOf([at(0, "first")]), limited("fleet", "{}"), 0).take({
+      ...first,
+      price: null,
+    }),
+  ).toBeNull();
 });
 
 test("what is freed makes room in machines and in dollars", () => {
@@ -147,12 +162,18 @@ describe("a ceiling of the month", () => {
 });
 
 test("take() spends what it allows, and nothing when it refuses", () => {
-  const spendBudget = openSpendBudget(fleetOf([]), limited("pool", "{ max_instances: 2, max_per_hour: 6 }"), 0);
+  const spendBudget = openSpendBudget(
+    fleetOf([]),
+    limited("pool", "{ max_instances: 2, max_per_hour: 6 }"),
+    0,
+  );
   expect(spendBudget.take(first)).toBeNull();
   expect(spendBudget.take({ ...first, price: 4 })).toContain("$2.50/h + $4.00/h");
   expect(spendBudget.take(first)).toBeNull();
   expect(spendBudget.take({ ...first, price: 0 })).toBe("pool:p has 2 of at most 2 instances");
-  expect(spendBudget.bills().map(({ scope, instances, perHour }) => [scope, instances, perHour])).toEqual([
+  expect(
+    spendBudget.bills().map(({ scope, instances, perHour }) => [scope, instances, perHour]),
+  ).toEqual([
     ["fleet", 2, 5],
     ["pool:p", 2, 5],
     ["provider:first", 2, 5],
@@ -160,7 +181,13 @@ test("take() spends what it allows, and nothing when it refuses", () => {
 });
 
 test("bills() counts all that may be billed", () => {
-  const leaving: Phase = { kind: "terminating", since: 0, purpose: "replace", accepted: null, notBefore: 0 };
+  const leaving: Phase = {
+    kind: "terminating",
+    since: 0,
+    purpose: "replace",
+    accepted: null,
+    notBefore: 0,
+  };
   const create = (pricePerHour: number | null): Payload => ({
     kind: "create",
     provider: "second" as PoolName,
@@ -181,7 +208,11 @@ test("bills() counts all that may be billed", () => {
     },
   });
   const wanted = (slot: number) => nodeOf(`w-${slot}`, { slot, instance: null });
-  const ended: Payload = { kind: "terminate", provider: "second" as PoolName, instanceId: "i-9" as InstanceId };
+  const ended: Payload = {
+    kind: "terminate",
+    provider: "second" as PoolName,
+    instanceId: "i-9" as InstanceId,
+  };
   const nodes = [
     at(0, "first", { pricePerHour: 2 }),
     { ...at(1, "second", { pricePerHour: null }), phase: leaving },
@@ -196,7 +227,9 @@ test("bills() counts all that may be billed", () => {
     operationOf(at(0, "first"), ended),
   ];
   const bills = openSpendBudget(fleetOf(nodes, [], [], operations), CONFIG, 0).bills();
-  expect(bills.map(({ scope, instances, perHour, unknown }) => [scope, instances, perHour, unknown])).toEqual([
+  expect(
+    bills.map(({ scope, instances, perHour, unknown }) => [scope, instances, perHour, unknown]),
+  ).toEqual([
     ["fleet", 5, 9, 2],
     ["pool:p", 4, 5, 2],
     ["provider:first", 2, 6, 0],

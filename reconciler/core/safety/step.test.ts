@@ -91,7 +91,9 @@ describe("what is new in the fleet", () => {
     // Its oldest node tells how old it is.
     const [one, ...rest] = young;
     if (one === undefined) throw new Error("no node");
-    expect(look([{ ...one, createdAt: 0 }, ...rest], before).put[1]).toEqual(seen("agent", "2", NOW));
+    expect(look([{ ...one, createdAt: 0 }, ...rest], before).put[1]).toEqual(
+      seen("agent", "2", NOW),
+    );
   });
 
   test("does not hold a rule that is a shadow", () => {
@@ -148,9 +150,9 @@ describe("a rule that a burst is traced to", () => {
     expect(trust.put.map(({ kind }) => kind)).toEqual(["breaker"]);
     const looked = { state: "restrained", trippedAt: NOW };
     expect(look(ill(4), [...KNOWN_ALL, open("rule", "r@v1", looked)])).toEqual(quiet);
-    expect(look(ill(4), [...KNOWN_ALL, open("zone", "fake/z")]).put.map(({ kind }) => kind)).toEqual([
-      "breaker",
-    ]);
+    expect(
+      look(ill(4), [...KNOWN_ALL, open("zone", "fake/z")]).put.map(({ kind }) => kind),
+    ).toEqual(["breaker"]);
   });
 
   test("is put aside in the look in which the burst is seen", () => {
@@ -158,7 +160,12 @@ describe("a rule that a burst is traced to", () => {
       sickOf(`s${slot}`, { slot, session: sessionOf({ openedAt: NOW - slot }) }),
     );
     const done = look(burst, [seen("rule", "r@v1", NOW - HOUR_MS), seen("agent", "1.0.0")]);
-    expect(done.put.map(({ kind }) => kind)).toEqual(["breaker", "breaker", "breaker", "quarantine"]);
+    expect(done.put.map(({ kind }) => kind)).toEqual([
+      "breaker",
+      "breaker",
+      "breaker",
+      "quarantine",
+    ]);
     // Also where it is new in this very look.
     const fresh = [seen("rule", "r@v0"), seen("agent", "1.0.0")];
     const now = burst.map((node) => ({ ...node, session: sessionOf({ openedAt: NOW }) }));
@@ -177,8 +184,13 @@ describe("a rule that a burst is traced to", () => {
     const message = "rule r@v1 counts again: it is not suspended";
     expect(told(again)).toEqual([["safety.quarantine", null, message]]);
     const { safety } = CONFIG;
-    const off = { ...CONFIG, safety: { ...safety, breaker: { ...safety.breaker, enabled: false } } };
-    expect(look([], [...KNOWN_ALL, quarantine], ruled("r@v1"), off).drop).toEqual(["quarantine:r@v1"]);
+    const off = {
+      ...CONFIG,
+      safety: { ...safety, breaker: { ...safety.breaker, enabled: false } },
+    };
+    expect(look([], [...KNOWN_ALL, quarantine], ruled("r@v1"), off).drop).toEqual([
+      "quarantine:r@v1",
+    ]);
     expect(look([], [...KNOWN_ALL, quarantine])).toEqual(quiet);
   });
 
@@ -201,7 +213,9 @@ describe("an agent's release that a burst is traced to", () => {
     const calm = { state: "restrained", trippedAt: NOW };
     expect(look(ill(4), [...KNOWN_ALL, open("agent", "1.0.0", calm)])).toEqual(quiet);
     expect(
-      look(ill(4), [...KNOWN_ALL, open("zone", "1.0.0", { since: NOW })]).put.map(({ kind }) => kind),
+      look(ill(4), [...KNOWN_ALL, open("zone", "1.0.0", { since: NOW })]).put.map(
+        ({ kind }) => kind,
+      ),
     ).toEqual(["breaker"]);
   });
 
@@ -218,7 +232,13 @@ describe("an agent's release that a burst is traced to", () => {
 });
 
 describe("what a person stopped", () => {
-  const freeze = (until: number | null): Fact => ({ kind: "freeze", by: "ann", why: "move", at: 0, until });
+  const freeze = (until: number | null): Fact => ({
+    kind: "freeze",
+    by: "ann",
+    why: "move",
+    at: 0,
+    until,
+  });
 
   test.each([
     [null, false],
@@ -254,7 +274,13 @@ describe("what a person stopped", () => {
 describe("an instance that is billed after its end was due", () => {
   const ending = (agoMs: number, over: Partial<Node> = {}) =>
     nodeOf("n", {
-      phase: { kind: "terminating", since: NOW - agoMs, purpose: "replace", accepted: null, notBefore: 0 },
+      phase: {
+        kind: "terminating",
+        since: NOW - agoMs,
+        purpose: "replace",
+        accepted: null,
+        notBefore: 0,
+      },
       instance: instanceOf({ id: "i-7" as InstanceId, pricePerHour: 30 }),
       ...over,
     });

@@ -76,7 +76,9 @@ test("countOut() is what is being repaired, replaced or missing", () => {
 });
 
 test("countOut() forgets a slot once its replacement serves", () => {
-  const old = nodeOf("old", { phase: { kind: "terminating", since: 0, purpose: "replace", accepted: null, notBefore: 0 } });
+  const old = nodeOf("old", {
+    phase: { kind: "terminating", since: 0, purpose: "replace", accepted: null, notBefore: 0 },
+  });
   const next = (phase: Phase) => nodeOf("new", { gen: 1, replaces: old.id, phase });
   expect(fleetTally([old])).toEqual({ "p/0": false });
   expect(fleetTally([old, next({ kind: "verifying", since: 0 })])).toEqual({ "p/0": false });

@@ -62,12 +62,7 @@ function filledSlots(fleet: Fleet): Set<string> {
  * Slots with a cordon for health within the window, whatever became of the machine: a replacement
  * gives nothing back, or a bad rule condemns as fast as machines can be bought.
  */
-export function countIsolated(
-  fleet: Fleet,
-  now: number,
-  windowMs: number,
-  ownOnly = false,
-): Tally {
+export function countIsolated(fleet: Fleet, now: number, windowMs: number, ownOnly = false): Tally {
   const out: Tally = new Map();
   for (const node of fleet.nodes.values()) {
     if (ownOnly && isUnbought(node)) continue;

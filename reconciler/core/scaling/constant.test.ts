@@ -28,7 +28,11 @@ const BOUNDS = { min: 1, max: 40 };
 function pool(desired: number, demand: number, more: Partial<Snapshot>): Snapshot {
   const busy = Math.min(desired, Math.ceil(demand));
   const workers = Array.from({ length: desired }, (_, index): WorkerSight => {
-    return { id: `n${index}`, state: index < busy ? "running" : "idle", busy: index < busy ? 1 : 0 };
+    return {
+      id: `n${index}`,
+      state: index < busy ? "running" : "idle",
+      busy: index < busy ? 1 : 0,
+    };
   });
   const jobs = Math.ceil(demand * JOBS_PER_NODE);
   return snap(desired, {

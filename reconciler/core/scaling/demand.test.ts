@@ -131,7 +131,9 @@ describe("demandWarning()", () => {
 
   test("warns of a pod that asks for more GPUs than a node is counted to have", () => {
     const gpus = { ...queue, count: "gpus", jobsPerNode: 8 } as const;
-    expect(warn(gpus, { ...seen, widest: 16 })).toContain("a pod asks for 16 GPUs, more than jobs_per_node: 8");
+    expect(warn(gpus, { ...seen, widest: 16 })).toContain(
+      "a pod asks for 16 GPUs, more than jobs_per_node: 8",
+    );
     expect(warn(gpus, { ...seen, widest: 8 })).toBeNull();
     expect(warn(reactive, { ...seen, widest: 16 })).toBeNull();
   });

@@ -51,7 +51,9 @@ describe("recommend() external", () => {
     const future = reads(autoscaler, 2, snap(5), -30_001);
     expect(sizeOf(autoscaler, future)).toBe("hold unknown");
     const failed = new Map([[autoscaler, { reading: null, problem: "HTTP 500" }]]);
-    expect(recommend(autoscaler, snap(5, { metrics: failed })).because).toBe("prometheus: HTTP 500");
+    expect(recommend(autoscaler, snap(5, { metrics: failed })).because).toBe(
+      "prometheus: HTTP 500",
+    );
   });
 
   test("a reading outlives failures until it expires", () => {
@@ -74,17 +76,24 @@ describe("recommend() external", () => {
     const number = fc.double({ min: 0, max: 1_000, noNaN: true });
     const nodes = fc.integer({ min: 1, max: 50 });
     fc.assert(
-      fc.property(number, number, nodes, fc.nat(50), fc.boolean(), (a, b, desired, idle, isLoad) => {
-        const autoscaler = external(isLoad ? 8 : null);
-        const from = snap(desired, { spare: Math.min(idle, desired) });
-        const size = (value: number, at = from): number =>
-          Number(sizeOf(autoscaler, reads(autoscaler, value, at)));
-        expect(size(Math.max(a, b))).toBeGreaterThanOrEqual(size(Math.min(a, b)));
-        const next = size(a);
-        // What left was idle; what came is not busy yet.
-        const spare = Math.max(0, next - (desired - from.spare));
-        expect(size(a, snap(next, { spare }))).toBe(next);
-      }),
+      fc.property(
+        number,
+        number,
+        nodes,
+        fc.nat(50),
+        fc.boolean(),
+        (a, b, desired, idle, isLoad) => {
+          const autoscaler = external(isLoad ? 8 : null);
+          const from = snap(desired, { spare: Math.min(idle, desired) });
+          const size = (value: number, at = from): number =>
+            Number(sizeOf(autoscaler, reads(autoscaler, value, at)));
+          expect(size(Math.max(a, b))).toBeGreaterThanOrEqual(size(Math.min(a, b)));
+          const next = size(a);
+          // What left was idle; what came is not busy yet.
+          const spare = Math.max(0, next - (desired - from.spare));
+          expect(size(a, snap(next, { spare }))).toBe(next);
+        },
+      ),
     );
   });
 });
@@ -99,9 +108,19 @@ describe("recommend() idle", () => {
     ["keeps one free node", idle(1), pool(workers(["running", 1])), 2],
     ["has one", idle(1), pool(workers(["running", 1], ["idle"])), 2],
     ["one that boots is one", idle(1), pool(workers(["running", 1], ["pending"])), 2],
-    ["one that is wanted and not yet asked for is one", idle(1), snap(2, { workers: workers(["running", 1]) }), 2],
+    [
+      "one that is wanted and not yet asked for is one",
+      idle(1),
+      snap(2, { workers: workers(["running", 1]) }),
+      2,
+    ],
     ["waiting jobs take theirs first", idle(1), pool(workers(["idle"]), { waiting: 3 }), 4],
-    ["above the maximum at once", idle(1, 2), pool(workers(["idle"], ["idle"], ["idle"], ["idle"])), 2],
+    [
+      "above the maximum at once",
+      idle(1, 2),
+      pool(workers(["idle"], ["idle"], ["idle"], ["idle"])),
+      2,
+    ],
     ["busy nodes stay", idle(0, 0), pool(workers(["running", 1], ["running", 2])), 2],
     ["slots of a busy node count", idle(2, 4, 4), pool(workers(["running", 2])), 1],
     ["processes beyond the slots are no debt", idle(1, 1, 2), pool(workers(["running", 8])), 2],
@@ -114,7 +133,9 @@ describe("recommend() idle", () => {
     const autoscaler = idle(1, 3);
     const two = pool(workers(["idle"], ["idle"]), { mono: 60_000 });
     expect(sizeOf(autoscaler, two)).toBe(2);
-    expect(sizeOf(autoscaler, { ...two, surplus: new Map([[autoscaler, { since: 1, peak: 0 }]]) })).toBe(2);
+    expect(
+      sizeOf(autoscaler, { ...two, surplus: new Map([[autoscaler, { since: 1, peak: 0 }]]) }),
+    ).toBe(2);
     const since = new Map([[autoscaler, { since: 0, peak: 0 }]]);
     expect(sizeOf(autoscaler, { ...two, surplus: since })).toBe(1);
     // The wanted size is 1 already, and the second node is on its way out.

@@ -61,11 +61,7 @@ function ask(autoscaler: Autoscaler, snapshot: Snapshot): Recommendation {
 type Patient = Of<"queue" | "external">;
 
 /** A smaller size once fewer were needed for `scale_down_after`; until then the present size. */
-function patient(
-  autoscaler: Patient,
-  answer: Recommendation,
-  snapshot: Snapshot,
-): Recommendation {
+function patient(autoscaler: Patient, answer: Recommendation, snapshot: Snapshot): Recommendation {
   const step = stepPatient(autoscaler, answer, snapshot);
   if (step === null || step.surplus === null) return answer;
   const { because } = answer;
@@ -180,9 +176,7 @@ function recommendQueue({ count, jobsPerNode }: Of<"queue">, snapshot: Snapshot)
   };
   const depth = count === "gpus" ? gpuDepth : queueDepth;
   const jobs =
-    depth === null
-      ? hold("queue depth is unknown", "unknown")
-      : sizeFor(depth, "queue depth");
+    depth === null ? hold("queue depth is unknown", "unknown") : sizeFor(depth, "queue depth");
   if (tasks === null) return jobs;
   const own = sizeFor(count === "gpus" ? tasks.gpuDepth : tasks.queueDepth, "tasks");
   if (own.kind === "hold") return jobs;

@@ -15,7 +15,12 @@ const CRONSIM_SKIPS = ["2026-04-04T00:00", "2026-10-03T00:00"].map(
 describe("nextOf()", () => {
   test("finds the instants that cronsim finds, around every change of the clocks", () => {
     let compared = 0;
-    for (const [zone, expression, start, steps] of vectors.rows as [string, string, string, number[]][]) {
+    for (const [zone, expression, start, steps] of vectors.rows as [
+      string,
+      string,
+      string,
+      number[],
+    ][]) {
       const name = `${zone} ${expression} ${start}`;
       if (CRONSIM_SKIPS.includes(name)) continue;
       let at = Date.parse(`${start}Z`);
@@ -56,10 +61,7 @@ describe("cronProblem()", () => {
 
 describe("windowAt() with cron", () => {
   const nightly = (cron: string, hours: number, zone = "Europe/Oslo") =>
-    scheduled(
-      [{ ...window("0:00", "0:00"), days: [], cron, durationMs: hours * 3_600_000 }],
-      zone,
-    );
+    scheduled([{ ...window("0:00", "0:00"), days: [], cron, durationMs: hours * 3_600_000 }], zone);
   const isOpen = (autoscaler: ReturnType<typeof nightly>, at: string): boolean =>
     windowAt(autoscaler, Date.parse(at)) !== null;
 

@@ -12,7 +12,10 @@ describe("stepSurplus()", () => {
     const more = stepSurplus(first.surplus, { to: 5, size: 9 }, 10, 5);
     expect(more).toEqual({ surplus: { since: 0, peak: 5 }, to: 5, isDue: false });
     expect(stepSurplus(more.surplus, { to: 1, size: 9 }, 10, 9.5).isDue).toBe(false);
-    expect(stepSurplus(more.surplus, { to: 1, size: 9 }, 10, 10)).toMatchObject({ to: 5, isDue: true });
+    expect(stepSurplus(more.surplus, { to: 1, size: 9 }, 10, 10)).toMatchObject({
+      to: 5,
+      isDue: true,
+    });
   });
 
   test("begins again once all were needed", () => {

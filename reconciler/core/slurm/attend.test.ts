@@ -6,8 +6,9 @@ import { attendedOf } from "./attend.ts";
 
 const DAY_MS = 86_400_000;
 const OWN = { owner: "own", drain: true, markedAt: 5 } as const;
-const namesOf = (over: Partial<Node>, now = NOW) =>
-  [...attendedOf(fleetOf([nodeOf("n0", over)]), now)];
+const namesOf = (over: Partial<Node>, now = NOW) => [
+  ...attendedOf(fleetOf([nodeOf("n0", over)]), now),
+];
 
 test("S30: a drain is awaited until its end, however long its job runs", () => {
   const draining = { phase: drainingOf(), cordon: OURS, slurm: slurmOf(OWN) };

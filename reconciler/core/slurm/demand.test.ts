@@ -177,7 +177,14 @@ const split = (one: Partial<SlurmJob>, pools = SHARED) => {
 
 test("S43: of several pools of a partition the first that could run a job has it", () => {
   expect(split({})).toEqual([1, 0]);
-  for (const features of ["h200", "ib&h200", "[h200*2&x*1]", "ib&(h200|a100)", "(h200|a100)&ib", "h200*2"]) {
+  for (const features of [
+    "h200",
+    "ib&h200",
+    "[h200*2&x*1]",
+    "ib&(h200|a100)",
+    "(h200|a100)&ib",
+    "h200*2",
+  ]) {
     expect([features, ...split({ features })]).toEqual([features, 0, 1]);
   }
   expect(split({ features: "h100|h200" })).toEqual([1, 0]);
@@ -189,7 +196,11 @@ test("S43: of several pools of a partition the first that could run a job has it
   // Other nodes of the partition have these.
   for (const asked of [{ features: "a100" }, { gpuTypes: ["h100", "h200"] }]) {
     expect(split(asked)).toEqual([0, 0]);
-    expect(slurmDemand([job(asked)], SHARED).get(TRAIN)?.waiting.get("Resources")).toBe(1);
+    expect(
+      slurmDemand([job(asked)], SHARED)
+        .get(TRAIN)
+        ?.waiting.get("Resources"),
+    ).toBe(1);
   }
   // What Slurm does not list yet may have anything.
   const [first, second] = SHARED;

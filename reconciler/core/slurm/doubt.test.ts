@@ -13,7 +13,8 @@ const holder = (bootTime: number | null, over: Partial<Node> = {}): Node =>
     ...over,
   });
 const surplus = (over: Partial<Node> = {}): Node => nodeOf("surplus", { slot: null, ...over });
-const doubted = (node: Node, other: Node) => doubtsOf(node, namesInDoubt([node, other])).map(({ name }) => name);
+const doubted = (node: Node, other: Node) =>
+  doubtsOf(node, namesInDoubt([node, other])).map(({ name }) => name);
 
 test("a name whose node was bought after the boot that Slurm knows may be another machine's", () => {
   expect(doubted(surplus(), holder(BOUGHT - 1))).toEqual(["n0"]);
@@ -33,7 +34,13 @@ test("it is not in doubt once it registered, for adopted machines, and beside ot
 });
 
 test("of two machines of one purchase, the surplus may have the name of the other", () => {
-  const draining = { kind: "draining", since: 1, purpose: "surplus", deadlineAt: 0, drainedAt: null };
+  const draining = {
+    kind: "draining",
+    since: 1,
+    purpose: "surplus",
+    deadlineAt: 0,
+    drainedAt: null,
+  };
   const twin = (over: Partial<Node> = {}): Node =>
     surplus({ slot: 0, agent: null, phase: draining as Node["phase"], ...over });
   const first = holder(BOUGHT + 1);
@@ -47,5 +54,7 @@ test("of two machines of one purchase, the surplus may have the name of the othe
   expect(doubted(twin(), later)).toEqual([]);
   expect(doubted(twin({ gen: later.gen + 1 }), later)).toEqual(["n0"]);
   expect(doubted(twin({ phase: nodeOf("a").phase }), first)).toEqual([]);
-  expect(doubted(twin(), holder(BOUGHT + 1, { phase: { kind: "gone", since: 1 } as never }))).toEqual([]);
+  expect(
+    doubted(twin(), holder(BOUGHT + 1, { phase: { kind: "gone", since: 1 } as never })),
+  ).toEqual([]);
 });

@@ -13,7 +13,10 @@ test.each([
   ["n[0-2]", "n0 n1 n2"],
   ["n[01-03,7]x[1-2]", "n01x1 n01x2 n02x1 n02x2 n03x1 n03x2 n7x1 n7x2"],
   ["a,b,a", "a b a"],
-  ["rack[1-2]node[01-02,5]", "rack1node01 rack1node02 rack1node5 rack2node01 rack2node02 rack2node5"],
+  [
+    "rack[1-2]node[01-02,5]",
+    "rack1node01 rack1node02 rack1node5 rack2node01 rack2node02 rack2node5",
+  ],
   ["n[1-2][3-4]", "n13 n14 n23 n24"],
   ["n[001-3]", "n001 n002 n003"],
   ["n[09-11]", "n09 n10 n11"],

@@ -10,7 +10,11 @@ const slots = (...names: string[]): SlurmNames => ({ aliases: {}, slots: new Map
 const id = (text: string): NodeId => text as NodeId;
 const listed = new Set(["n0", "n1", "n2"]);
 const hosted = (name: string, host: string, over = {}) =>
-  nodeOf(name, { slot: null, instance: instanceOf({ host: { name: host } as OwnedHost }), ...over });
+  nodeOf(name, {
+    slot: null,
+    instance: instanceOf({ host: { name: host } as OwnedHost }),
+    ...over,
+  });
 
 function claimed(nodes: Parameters<typeof claimNames>[0], names: SlurmNames, shown = listed) {
   const { claims, ambiguous } = claimNames(nodes, names, shown);
@@ -65,14 +69,22 @@ describe("S19: a NodeName is matched with a node", () => {
     expect(claimed(twice, NONE)).toEqual({ claims: {}, ambiguous: [id("x"), id("y")] });
     const both = { ...NONE, aliases: { n0: "a", n1: "a" } };
     expect(claimed([nodeOf("a")], both)).toEqual({ claims: {}, ambiguous: [id("a")] });
-    const pools = { ...NONE, slots: new Map([["p", ["n0"]], ["q", ["n0"]]]) };
+    const pools = {
+      ...NONE,
+      slots: new Map([
+        ["p", ["n0"]],
+        ["q", ["n0"]],
+      ]),
+    };
     const nodes = [nodeOf("a"), nodeOf("b", { pool: "q" as never })];
     expect(claimed(nodes, pools).ambiguous).toEqual([id("a"), id("b")]);
   });
 
   test("S19: a pool's hostlist gives its names by slot", () => {
     const pool = (nodes: string | null) =>
-      slotNames([{ name: "p" as never, slurm: { partition: null, powerSave: false, nodes } }]).get("p");
+      slotNames([{ name: "p" as never, slurm: { partition: null, powerSave: false, nodes } }]).get(
+        "p",
+      );
     expect(pool("n[08-10],x")).toEqual(["n08", "n09", "n10", "x"]);
     expect(pool(null)).toBeUndefined();
   });
@@ -98,7 +110,10 @@ describe("S19: a NodeName is matched with a node", () => {
     test("S19: a new machine waits for a name that a live one has", () => {
       const gone = { phase: { kind: "gone", since: 1, purpose: "replace" } } as const;
       const nodes = [bound("a", 0, "n0", gone), nodeOf("d", { slot: 0 }), bound("b", 1, "n1")];
-      expect(claimed(nodes, slots("n1", "n0"))).toEqual({ claims: {}, ambiguous: [id("b"), id("d")] });
+      expect(claimed(nodes, slots("n1", "n0"))).toEqual({
+        claims: {},
+        ambiguous: [id("b"), id("d")],
+      });
       const over = [bound("a", 0, "n0", gone), nodeOf("d", { slot: 0 }), bound("b", 1, "n1", gone)];
       expect(claimed(over, slots("n1", "n0")).claims).toEqual({ d: "n1 slot" });
     });

@@ -111,7 +111,10 @@ function settleClaims(
     const [one, other] = strongest;
     if (one !== undefined && other === undefined) claims.set(one.id, { name, by: one.by });
     if (other === undefined) continue;
-    const ids = strongest.map(({ id }) => id).sort().join(", ");
+    const ids = strongest
+      .map(({ id }) => id)
+      .sort()
+      .join(", ");
     const message = `several nodes claim NodeName ${name} in Slurm: ${ids}`;
     for (const { id } of strongest) ambiguous.set(id, message);
   }

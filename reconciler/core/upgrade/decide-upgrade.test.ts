@@ -5,8 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
-import { NodeId,
-} from "../../../schema/id.ts";
+import { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { Fact, factKey } from "../../../schema/safety.ts";
 import type { CampaignFact, UpgradingFact } from "../../../schema/upgrade.ts";

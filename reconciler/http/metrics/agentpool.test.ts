@@ -19,7 +19,9 @@ test("V45: workers, slots, events and conditions of each pool, and Velda's names
   const { call } = openWorldApp(world, undefined, pools);
   const { text } = await call("GET", "/metrics", undefined, null);
   const at = (name: string, labels: string) =>
-    new RegExp(`^${name}\\{namespace="default",pool="t1",${labels}\\} (\\S+)$`, "m").exec(text)?.[1];
+    new RegExp(`^${name}\\{namespace="default",pool="t1",${labels}\\} (\\S+)$`, "m").exec(
+      text,
+    )?.[1];
   for (const name of ["navarch_agentpool_workers", "velda_autoscaler_workers"]) {
     const counts = ["Running", "Pending", "Idle"].map((one) => at(name, `status="${one}"`));
     expect([name, ...counts]).toEqual([name, "2", "1", "0"]);

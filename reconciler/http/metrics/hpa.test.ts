@@ -13,13 +13,18 @@ const hpa = (more: Partial<Hpa>): Hpa => ({
   ...more,
 });
 const seriesOf = (log: HpaLog | null): string[] =>
-  Buffer.concat(formatHpas(log)).toString().split("\n").filter((line) => /^\w/.test(line));
+  Buffer.concat(formatHpas(log))
+    .toString()
+    .split("\n")
+    .filter((line) => /^\w/.test(line));
 
 test("C64: replicas, metrics by their target and events are gauges and a counter", () => {
   const log = new HpaLog();
   log.take([hpa({})], 0);
   const of = 'namespace="kai-ml",hpa="web-hpa",service="web"';
-  expect(seriesOf(log)).toContain('navarch_hpa_events_total{namespace="kai-ml",service="web",kind="scale-up"} 0');
+  expect(seriesOf(log)).toContain(
+    'navarch_hpa_events_total{namespace="kai-ml",service="web",kind="scale-up"} 0',
+  );
   // Two containers have a metric of one name: a series may be there only once.
   const metrics = [cpu("ContainerResource", 25), cpu("ContainerResource", 75), cpu("Resource", 0)];
   log.take([hpa({ desired: 4, metrics })], 60_000);

@@ -78,10 +78,7 @@ function list(nodes: Iterable<Node>): Listed[] {
 }
 
 /** The provider of an unmanaged node is the one that its agent names. */
-function countGpus(
-  listed: readonly Listed[],
-  configured: readonly string[],
-): Map<string, number> {
+function countGpus(listed: readonly Listed[], configured: readonly string[]): Map<string, number> {
   const perProvider = new Map<string, number>();
   const labels = new LabelValues(configured.length + LIMIT.providerLabelsMax, configured);
   for (const { node } of listed) {

@@ -83,8 +83,7 @@ function openKube(reconciler: Reconciler) {
   const { unproven: claims, cluster } = reconciler.cluster();
   const now = reconciler.lastSight()?.now ?? 0;
   const isRefused = ({ kube }: Node): boolean => kube !== null && refusalOf(kube, now) !== null;
-  const isMissing = (node: Node): boolean =>
-    missingNodeOf(node) !== null && !claims.has(node.id);
+  const isMissing = (node: Node): boolean => missingNodeOf(node) !== null && !claims.has(node.id);
   const isNotReady = (node: Node): boolean => notReadyNodeOf(node) !== null;
   const add = (pool: string, members: readonly Node[]): void => {
     refused.add({ pool }, members.filter(isRefused).length);

@@ -252,16 +252,19 @@ function figuresBlock({ hpa, samples }: Autoscaler, at: number): Block {
       { name: "Bounds", align: "right" },
       { name: "Metrics" },
     ],
-    rows: samples.slice(-ROWS).reverse().map((one) => ({
-      id: idOf(`figures-${at}`, one.timestamp),
-      cells: [
-        sayTime(one.timestamp),
-        sayCount(one.currentReplicas),
-        sayCount(one.desiredReplicas),
-        html`${one.minReplicas} to ${one.maxReplicas}`,
-        sayMetrics(one.metrics),
-      ],
-    })),
+    rows: samples
+      .slice(-ROWS)
+      .reverse()
+      .map((one) => ({
+        id: idOf(`figures-${at}`, one.timestamp),
+        cells: [
+          sayTime(one.timestamp),
+          sayCount(one.currentReplicas),
+          sayCount(one.desiredReplicas),
+          html`${one.minReplicas} to ${one.maxReplicas}`,
+          sayMetrics(one.metrics),
+        ],
+      })),
     empty: "The cluster was not looked at yet.",
     below: null,
   };
@@ -277,10 +280,13 @@ function depthsBlock(queue: readonly DepthSample[]): Block {
       { name: "Since" },
       ...TASK_PRIORITIES.map((name) => ({ name, align: "right" as const })),
     ],
-    rows: queue.slice(-ROWS).reverse().map(({ timestamp, depth }) => ({
-      id: idOf("depths", timestamp),
-      cells: [sayTime(timestamp), ...TASK_PRIORITIES.map((name) => sayCount(depth[name]))],
-    })),
+    rows: queue
+      .slice(-ROWS)
+      .reverse()
+      .map(({ timestamp, depth }) => ({
+        id: idOf("depths", timestamp),
+        cells: [sayTime(timestamp), ...TASK_PRIORITIES.map((name) => sayCount(depth[name]))],
+      })),
     empty: "This process keeps no queue.",
     below: null,
   };

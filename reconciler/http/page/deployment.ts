@@ -280,4 +280,3 @@ export function podActions({ name, namespace, stuck }: Pod): Html {
     about,
   )}${stuck === null ? "" : kill}</span>`;
 }
-

@@ -34,11 +34,10 @@ function applyTo(old: readonly Region[], patch: Patch): string[] {
   });
 }
 
-const someRows = fc
-  .uniqueArray(fc.tuple(fc.constantFrom(..."abcdef"), fc.constantFrom("x", "y")), {
-    selector: ([id]) => id,
-    maxLength: 6,
-  });
+const someRows = fc.uniqueArray(fc.tuple(fc.constantFrom(..."abcdef"), fc.constantFrom("x", "y")), {
+  selector: ([id]) => id,
+  maxLength: 6,
+});
 const somePage = fc.tuple(someRows, fc.constantFrom("p", "q"), someRows).map(([a, text, b]) => {
   return [tableOf("one", a), textOf("two", text), tableOf("three", b)];
 });
@@ -59,7 +58,12 @@ test("C24: a patch makes of the old page the new one, and of equal pages nothing
 });
 
 test("C24: a row that changes is sent alone", () => {
-  const rows = (text: string) => [["a", "x"], ["b", text], ["c", "x"]] as const;
+  const rows = (text: string) =>
+    [
+      ["a", "x"],
+      ["b", text],
+      ["c", "x"],
+    ] as const;
   const [old, now] = [[tableOf("t", rows("1"))], [tableOf("t", rows("2"))]].map((one) =>
     one.map(formatBlock),
   );

@@ -45,11 +45,7 @@ export function snapshotOf(title: string, regions: readonly Region[]): Snapshot 
 }
 
 /** `null` = blocks were added, removed or moved: the page is sent whole. */
-export function diff(
-  before: Snapshot,
-  now: Snapshot,
-  regions: readonly Region[],
-): Patch | null {
+export function diff(before: Snapshot, now: Snapshot, regions: readonly Region[]): Patch | null {
   if (before.parts.map(({ id }) => id).join() !== now.parts.map(({ id }) => id).join()) return null;
   const blocks: Patch["blocks"][number][] = [];
   for (const [at, region] of regions.entries()) {

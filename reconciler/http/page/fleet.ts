@@ -283,9 +283,19 @@ function filterForm({ filter, pools, total }: FleetValues): Html {
   const states = NODE_STATES.map((state) => [state, stateWords(state)] as const);
   return html`<form class="line" method="get" action="/fleet#nodes" role="search"
     aria-label="Filter nodes">
-${select("pool", "Pool", filter.pool ?? "", names.map((name) => [name, name] as const))}
+${select(
+  "pool",
+  "Pool",
+  filter.pool ?? "",
+  names.map((name) => [name, name] as const),
+)}
 ${select("state", "State", filter.state ?? "", states)}
-${select("health", "Health", health, HEALTH_WORDS.map((one) => [one, one] as const))}
+${select(
+  "health",
+  "Health",
+  health,
+  HEALTH_WORDS.map((one) => [one, one] as const),
+)}
 <label>Name, place or GPU
 <input type="search" name="q" value="${filter.text}" maxlength="200"></label>
 <span class="actions"><button>Filter</button> <a class="button" href="/fleet#nodes">Clear</a>

@@ -29,8 +29,7 @@ function iso(at: number): string {
  * Controls, and marks that turn the direction of text: they could make a name read as another; and
  * letters that no font shows, which a program would read.
  */
-const HIDDEN =
-  /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
+const HIDDEN = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
 
 /** Beyond it a value ends with `…`: an API server keeps messages of any length. */
 const TEXT_CHARS_MAX = 1_000;

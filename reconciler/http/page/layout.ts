@@ -121,8 +121,7 @@ function splitBlock(block: Block): Region {
   };
 }
 
-const classOf = ({ align }: Column): Html | "" =>
-  align === "right" ? html` class="number"` : "";
+const classOf = ({ align }: Column): Html | "" => (align === "right" ? html` class="number"` : "");
 
 const formatHead = (column: Column): Html =>
   html`<th role="columnheader" scope="col"${classOf(column)}>${column.name}</th>`;

@@ -186,7 +186,11 @@ function findingsOf(findings: readonly GpuFindingView[]): Html {
 }
 
 const ATTEMPTS_SHOWN = 5;
-const ATTEMPT_TONE = new Map([["done", "ok"], ["running", "busy"], ["failed", "bad"]] as const);
+const ATTEMPT_TONE = new Map([
+  ["done", "ok"],
+  ["running", "busy"],
+  ["failed", "bad"],
+] as const);
 
 function setupBlock(attempts: readonly BootstrapAttemptView[]): Block {
   const toneOf: ReadonlyMap<string, "ok" | "busy" | "bad"> = ATTEMPT_TONE;
@@ -263,11 +267,7 @@ function healthBlock(health: readonly HealthEventView[]): Block {
   };
 }
 
-const EVENT_COLUMNS = [
-  { name: "Time" },
-  { name: "Event" },
-  { name: "What happened" },
-] as const;
+const EVENT_COLUMNS = [{ name: "Time" }, { name: "Event" }, { name: "What happened" }] as const;
 
 function eventCells({ at, kind, actor, message }: EventView): Html[] {
   const by = actor === "navarch" ? "" : html` <span class="soft">by ${plainText(actor)}</span>`;

@@ -51,7 +51,14 @@ function factsBlock(pod: Pod): Block {
     ["Controller", say(owner === null ? NO_OWNER : `${owner.kind} ${owner.name}`)],
     ["Requests", sayQuantities(resources.requests)],
     ["Limits", sayQuantities(resources.limits)],
-    ["Labels", say(Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(", "))],
+    [
+      "Labels",
+      say(
+        Object.entries(labels)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(", "),
+      ),
+    ],
     ["Suggestions", saySuggestions(pod.suggestions)],
   ];
   const body = html`<dl class="facts">

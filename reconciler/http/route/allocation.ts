@@ -15,7 +15,12 @@ export function allocationRoutes(api: App, { reconciler }: RoutePorts): void {
     );
     // The score is about the whole cluster: the pool is not chosen yet.
     const scored =
-      ask.quality === undefined ? scoreOf(ask, measureUtilisation(resources, () => false)) : null;
+      ask.quality === undefined
+        ? scoreOf(
+            ask,
+            measureUtilisation(resources, () => false),
+          )
+        : null;
     const quality = ask.quality ?? scored?.quality ?? "low";
     const { tier, priority } = ask;
     const pool = poolOf(profileOf({ quality, tier, priority }, NO_LOAD).quality);

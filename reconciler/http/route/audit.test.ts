@@ -26,7 +26,10 @@ test("C11: the export has every matching row once, as JSON lines, however many p
   const { status, text, headers } = await a.call("GET", `${EXPORT}?verb=drain`);
   expect(status).toBe(200);
   expect(headers.get("Content-Disposition")).toContain("navarch-audit.jsonl");
-  const rows = text.trimEnd().split("\n").map((line) => JSON.parse(line) as AuditRecord);
+  const rows = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as AuditRecord);
   expect(rows).toHaveLength(1_101);
   expect(new Set(rows.map(({ id }) => id)).size).toBe(1_101);
   expect(rows[0]).toMatchObject({ name: "n-1099", verb: "drain" });

@@ -58,7 +58,6 @@ export const ListQuery = v.strictObject({
   cursor: queryNumber(CURSOR_EXPECTED, 1),
 });
 
-
 const FORMATS = ["jsonl", "csv"] as const;
 type Format = (typeof FORMATS)[number];
 const TYPE: Record<Format, string> = {
@@ -141,7 +140,7 @@ async function* exportSlices(
   format: Format,
 ): AsyncGenerator<string> {
   if (format === "csv") yield csvLine(COLUMNS);
-  for (let before: number | null = null; ; ) {
+  for (let before: number | null = null; ;) {
     const page = await audit.page({ ...query, before, limit: SLICE_ROWS });
     const records = page.rows.map(viewRecord);
     const lines = records.map(format === "csv" ? formatCsv : formatJson);

@@ -10,7 +10,15 @@ import { HpaLog } from "../../core/console/hpa-log.ts";
 afterEach(closeWorlds);
 
 const hpa = (target: string, desired: number): Hpa => ({
-  ...{ namespace: "kai-ml", name: `${target}-hpa`, uid: target, target, min: 1, max: 9, current: 1 },
+  ...{
+    namespace: "kai-ml",
+    name: `${target}-hpa`,
+    uid: target,
+    target,
+    min: 1,
+    max: 9,
+    current: 1,
+  },
   ...{ desired, limit: null },
   metrics: [{ type: "Pods", metric: "d", measure: "average", value: 10 * desired, threshold: 10 }],
 });
@@ -27,7 +35,12 @@ async function open() {
     const { body } = await a.call("POST", "/v1/tokens", { role, label: role });
     return logIn(a.app, world, `${body["token"]}`);
   };
-  return { admin: await logIn(a.app, world), as, log, fail: (one: typeof answer) => (answer = one) };
+  return {
+    admin: await logIn(a.app, world),
+    as,
+    log,
+    fail: (one: typeof answer) => (answer = one),
+  };
 }
 
 const chartsOf = (text: string): { x: number[]; series: { name: string; values: number[] }[] }[] =>
@@ -38,7 +51,12 @@ const chartsOf = (text: string): { x: number[]; series: { name: string; values: 
 test("C64: all services, and the two hours of one as charts and as figures", async () => {
   const { admin } = await open();
   const all = (await admin.get("/autoscaling")).text;
-  for (const text of ['href="/autoscaling/kai-ml/web"', "1 → 3 wanted", "scale-up 1 → 3", "1 to 9"]) {
+  for (const text of [
+    'href="/autoscaling/kai-ml/web"',
+    "1 → 3 wanted",
+    "scale-up 1 → 3",
+    "1 to 9",
+  ]) {
     expect(all).toContain(text);
   }
   const { text } = await admin.get("/autoscaling/kai-ml/web");

@@ -43,10 +43,7 @@ export function callerOf(principal: Principal, pathname: string, remote: string)
 }
 
 /** A caller that this process cannot authenticate, or not yet. */
-export function strangerOf(
-  remote: string,
-  what: keyof typeof STRANGERS,
-): Caller {
+export function strangerOf(remote: string, what: keyof typeof STRANGERS): Caller {
   const key = `${what} from ${blockOf(remote)}`;
   return { key, bytesMax: STRANGERS[what], placesMax: PLACES, stranger: true };
 }
@@ -63,8 +60,7 @@ const STRANGERS = {
 
 export type BodyAnswer =
   /** The same request with its body in memory; `release` returns its bytes to the sum. */
-  | { kind: "read"; request: Request; release(): void }
-  | { kind: "refused"; response: Response };
+  { kind: "read"; request: Request; release(): void } | { kind: "refused"; response: Response };
 
 export type BodyLimits = { deadlineMs: number; bytesMax: number };
 

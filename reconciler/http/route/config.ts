@@ -102,4 +102,3 @@ function policyChange(running: Loaded, next: Loaded): ConfigDiffView["policy"] {
   const [before, after] = [running.policy.policy, next.policy.policy];
   return before.hash === after.hash ? null : { before: policyId(before), after: policyId(after) };
 }
-

@@ -38,9 +38,13 @@ async function ask(
 ): Promise<{ status: number; body: unknown }> {
   const headers = { Authorization: "Bearer root" };
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-  const answer = await app.request(`${ROOT}/${path}`, { method, headers, ...sent }, {
-    remote: "10.0.0.9",
-  });
+  const answer = await app.request(
+    `${ROOT}/${path}`,
+    { method, headers, ...sent },
+    {
+      remote: "10.0.0.9",
+    },
+  );
   return { status: answer.status, body: await answer.json() };
 }
 

@@ -100,8 +100,12 @@ test("C11: a query that makes no sense is refused with the key and what it expec
     expect((body as { error: string }).error).toContain(query.split("=")[0] ?? "");
   }
   expect((await ask(a, "?limit=1000&cursor=1&actor=")).status).toBe(200);
-  const none = await a.app.request("/api/admin/none", {
-    headers: { Authorization: "Bearer root" },
-  }, { remote: "127.0.0.1" });
+  const none = await a.app.request(
+    "/api/admin/none",
+    {
+      headers: { Authorization: "Bearer root" },
+    },
+    { remote: "127.0.0.1" },
+  );
   expect(none.status).toBe(404);
 });

@@ -14,7 +14,7 @@ test("GET /findings gives the record in pages, with what is known of the nodes",
   world.xid(other, 79);
   await world.live(5);
   const codes: number[] = [];
-  for (let after = ""; ; ) {
+  for (let after = ""; ;) {
     const { text } = await app.call("GET", `/v1/findings?limit=3${after}`);
     const page = JSON.parse(text) as RecordedPage;
     for (const row of page.findings) {

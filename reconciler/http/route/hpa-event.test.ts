@@ -59,7 +59,9 @@ test("C13: a name in several namespaces is no service, and what no object is cal
 
 test("C64: the timeline of a service: replicas, metrics, events and the queue's depth", async () => {
   const { ask, ports } = await open();
-  const queue = [{ timestamp: "1970-01-01T00:00:00.000Z", depth: { high: 1, medium: 2, low: 0, batch: 0 } }];
+  const queue = [
+    { timestamp: "1970-01-01T00:00:00.000Z", depth: { high: 1, medium: 2, low: 0, batch: 0 } },
+  ];
   ports.queue = { ...ports.queue, depths: () => queue };
   const sample = { currentReplicas: 1, minReplicas: 1, maxReplicas: 9, metrics: [] };
   expect(await ask("/a%2Fb-c/timeline")).toMatchObject({

@@ -103,7 +103,9 @@ test("C24: streams of one page share one page a tick, and hear only of changes",
     expect(told[2]?.id).toBe(`${told[2]?.data["version"]}`);
   }
   const version = `${streams[0]?.told[2]?.id}`;
-  const again = readInto((await watch(cookie, "/fleet/word", "", { "Last-Event-ID": version })).body);
+  const again = readInto(
+    (await watch(cookie, "/fleet/word", "", { "Last-Event-ID": version })).body,
+  );
   await Bun.sleep(5);
   expect(again.told.map(({ name }) => name)).toEqual(["beat"]);
   for (const { leave } of [...streams, again]) leave();

@@ -8,7 +8,11 @@ import { closeWorlds, fleet } from "../../../test/world/story.ts";
 
 afterEach(closeWorlds);
 
-async function open(): Promise<{ a: WorldApp; admin: Browser; as(role: string): Promise<Browser> }> {
+async function open(): Promise<{
+  a: WorldApp;
+  admin: Browser;
+  as(role: string): Promise<Browser>;
+}> {
   const world = await fleet(2);
   const a = openWorldApp(world);
   const as = async (role: string): Promise<Browser> => {
@@ -55,7 +59,12 @@ test("a viewer sees the pages without actions, and is refused each action and th
     expect(text).not.toContain('class="button" href="/safety/');
     expect(text).not.toContain(">Audit<");
   }
-  for (const path of ["/safety/freeze", "/safety/rule/x@1/trust", "/safety/gpu/G/forgive", "/audit"]) {
+  for (const path of [
+    "/safety/freeze",
+    "/safety/rule/x@1/trust",
+    "/safety/gpu/G/forgive",
+    "/audit",
+  ]) {
     expect([path, (await viewer.get(path)).status]).toEqual([path, 403]);
   }
   const [row] = await a.admission.audit.read({ ...ANY_ROW, limit: 1 });

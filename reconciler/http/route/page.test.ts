@@ -37,7 +37,13 @@ function samplePages(site: Site): void {
     }),
   });
   const page = { title: "Audit", nav: "/audit", blocks: [] };
-  addPage(site, { path: "/audit", role: "admin", label: "Audit", internal: true, build: () => page });
+  addPage(site, {
+    path: "/audit",
+    role: "admin",
+    label: "Audit",
+    internal: true,
+    build: () => page,
+  });
   addAction(site, {
     path: "/fleet/node/:id/cordon",
     role: "operator",
@@ -85,7 +91,9 @@ test("C31: a token becomes a cookie that scripts and other sites cannot use", as
   const right = await stranger.post("/login", { token: " root ", next: "/fleet?q=1" });
   expect([right.status, right.to]).toEqual([303, "/fleet?q=1"]);
   const [cookie = ""] = right.headers.getSetCookie();
-  expect(cookie).toMatch(/^navarch_session=[\w.-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Str/);
+  expect(cookie).toMatch(
+    /^navarch_session=[\w.-]+; Max-Age=43200; Path=\/; HttpOnly; SameSite=Str/,
+  );
   expect(cookie).not.toContain("Secure");
   const page = await stranger.get("/fleet");
   expect(page.status).toBe(200);
@@ -220,7 +228,9 @@ test("C33: an action is one audit row, that of the call it makes; so is a denied
   const shown = await browser.get("/fleet");
   expect(shown.text).toContain(`Cordoned ${node}`);
   expect((await browser.get("/fleet")).text).not.toContain("Cordoned");
-  expect(a.ports.reconciler.fleet().nodes.get(node as never)?.cordon.human?.why).toContain("loose cable");
+  expect(a.ports.reconciler.fleet().nodes.get(node as never)?.cordon.human?.why).toContain(
+    "loose cable",
+  );
   const { rows } = await a.admission.audit.page({ ...ANY, limit: 100 });
   expect(rows.length).toBe(before + 1);
   expect(rows[0]).toMatchObject({ who: "admin", verb: "cordon", kind: "node", target: node });
@@ -258,7 +268,9 @@ test("C24: a page is whole without scripts, and asks no other host for anything"
   expect(headers.get("Cache-Control")).toBe("no-store");
   expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
   expect(text).not.toMatch(/(?:src|href|action)="(?!\/|#)/);
-  const assets = [...text.matchAll(/(?:src|href)="(\/asset\/[^"]+)"/g)].map(([, path]) => `${path}`);
+  const assets = [...text.matchAll(/(?:src|href)="(\/asset\/[^"]+)"/g)].map(
+    ([, path]) => `${path}`,
+  );
   expect(assets.length).toBe(3);
   for (const path of assets) {
     const asset = await browser.get(path);
@@ -292,15 +304,18 @@ test("C32: a page for internal networks is refused elsewhere, and not offered th
 
 test("a page that does not exist, or fails, is told in words", async () => {
   const { a, stranger } = await open();
-  const app = openApp(a.ports, { pages: [(site) =>
-      addPage(site, {
-        path: "/fleet/bad",
-        role: "viewer",
-        build: () => {
-          throw new Error("secret detail");
-        },
-      }),
-  ] });
+  const app = openApp(a.ports, {
+    pages: [
+      (site) =>
+        addPage(site, {
+          path: "/fleet/bad",
+          role: "viewer",
+          build: () => {
+            throw new Error("secret detail");
+          },
+        }),
+    ],
+  });
   const browser = stranger(app);
   await browser.post("/login", { token: "root" });
   const none = await browser.get("/fleet/none/at/all");

@@ -393,7 +393,13 @@ export function openPages(
   });
   app.all("*", async (c, next) => {
     if (!PAGES.test(c.req.path)) return next();
-    return auditCall(c, async () => { c.res = await pages.route(c); }, ports);
+    return auditCall(
+      c,
+      async () => {
+        c.res = await pages.route(c);
+      },
+      ports,
+    );
   });
   return pages;
 }

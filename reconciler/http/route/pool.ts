@@ -156,11 +156,7 @@ async function resume(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   return c.json({ ...statusView(ports, pool), was_held: was });
 }
 
-const jobs = v.pipe(
-  whole("expected a whole number"),
-  v.minValue(0),
-  v.maxValue(1_000_000_000),
-);
+const jobs = v.pipe(whole("expected a whole number"), v.minValue(0), v.maxValue(1_000_000_000));
 
 const Demand = v.strictObject({
   pending_jobs: jobs,

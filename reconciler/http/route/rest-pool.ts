@@ -36,7 +36,10 @@ export function openRestPool(ports: RoutePorts): App {
     const shown = shownBy(c);
     const isAllowed = (): boolean => hasRole(shown, role, ports);
     const slices = follow(ports, pool.key, { isForwarded, isAllowed });
-    const body = openSliced(counted(slices, () => followers.take(owner)), STREAM_MS + QUIET_MS);
+    const body = openSliced(
+      counted(slices, () => followers.take(owner)),
+      STREAM_MS + QUIET_MS,
+    );
     return c.body(body, 200, { "Content-Type": "application/json", "Cache-Control": "no-store" });
   });
   return api;

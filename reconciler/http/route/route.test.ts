@@ -258,7 +258,10 @@ test("the same order with the same idempotency key is one order", async () => {
   expect((orders.body["commands"] as unknown as unknown[]).length).toBe(1);
   // A forced order is another one: the answer to the first must not stand for it.
   const forced = await a.call("POST", `/v1/nodes/${id}/cordon`, { force: true }, "root", key);
-  expect([forced.status, String(forced.text)]).toEqual([409, expect.stringContaining("was used for cordon")]);
+  expect([forced.status, String(forced.text)]).toEqual([
+    409,
+    expect.stringContaining("was used for cordon"),
+  ]);
 });
 
 test("pool size is remembered and acted on", async () => {
@@ -378,7 +381,10 @@ test("GET /v1/config hides programs and scripts from viewers alone", async () =>
   const [provider] = w.reconciler.activeConfig().providers;
   if (provider === undefined) throw new Error("no provider");
   provider.settings["start"] = "buy --as hunter2";
-  for (const [role, shows] of [["viewer", false], ["operator", true]] as const) {
+  for (const [role, shows] of [
+    ["viewer", false],
+    ["operator", true],
+  ] as const) {
     const made = await a.call("POST", "/v1/tokens", { role, label: role });
     const { status, text } = await a.call("GET", "/v1/config", undefined, `${made.body["token"]}`);
     expect([role, status, text.includes("hunter2")]).toEqual([role, 200, shows]);
@@ -401,7 +407,10 @@ test("status=cordoned finds every cordoned node, whatever else its status says",
 
 test("an operator reads the audit; a viewer does not", async () => {
   const { a } = await open();
-  for (const [role, status] of [["operator", 200], ["viewer", 403]] as const) {
+  for (const [role, status] of [
+    ["operator", 200],
+    ["viewer", 403],
+  ] as const) {
     const { body } = await a.call("POST", "/v1/tokens", { role, label: role });
     for (const path of ["/v1/audit", "/v1/audit/export?format=jsonl"]) {
       expect((await a.call("GET", path, undefined, String(body["token"]))).status).toBe(status);

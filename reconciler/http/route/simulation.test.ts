@@ -78,8 +78,9 @@ test("W56: a fault enters in the machine, once for one key, and is recorded", as
   const listed = await call("GET", faults, undefined);
   expect(listed.answer["faults"]).toHaveLength(1);
   expect(await call("DELETE", faults)).toMatchObject({ answer: { cleared: 1 } } as never);
-  expect(w.events.filter(({ kind }) => kind === "simulation.fault").map((one) => one.message))
-    .toEqual(["XID 79 on GPU 1 is injected", "injected faults are cleared: XID 79 on GPU 1"]);
+  expect(
+    w.events.filter(({ kind }) => kind === "simulation.fault").map((one) => one.message),
+  ).toEqual(["XID 79 on GPU 1 is injected", "injected faults are cleared: XID 79 on GPU 1"]);
   expect(w.events.at(-1)?.actor).toBe("human:admin");
   const metrics = await http.call("GET", "/metrics", undefined, null);
   expect(metrics.text).toContain('navarch_simulation_faults_total{kind="xid"} 1');

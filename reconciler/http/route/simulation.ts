@@ -62,9 +62,7 @@ export function simulationRoutes(api: App, ports: RoutePorts): void {
   api.put("/providers/:name/failure", needs("operator"), takes(FailureAsked), (c) =>
     fail(c, ports),
   );
-  api.delete("/providers/:name/failure", needs("operator"), takes(Nothing), (c) =>
-    heal(c, ports),
-  );
+  api.delete("/providers/:name/failure", needs("operator"), takes(Nothing), (c) => heal(c, ports));
 }
 
 function isEnabled({ reconciler, simulation }: RoutePorts): boolean {
@@ -119,7 +117,10 @@ function workerMachine(node: Node, pool: string, machines: WorkerMachines | null
 function providerOf(all: readonly ProviderConfig[], name: string): ProviderConfig {
   const found = all.find((one) => one.name === name);
   if (found !== undefined) return found;
-  const near = sayNear(name, all.map((one) => one.name));
+  const near = sayNear(
+    name,
+    all.map((one) => one.name),
+  );
   throw new Refusal("not_found", `no provider ${name} is configured${near}`);
 }
 
@@ -151,10 +152,13 @@ async function inject(c: Context<Env>, ports: RoutePorts): Promise<Response> {
     throw new Refusal("conflict", `Idempotency-Key ${id} was used for ${was}`);
   }
   if (before === undefined) {
-    await tell(ports, eventBy(by, {
-      ...{ at: now, kind: "simulation.fault", node: node.id, pool: node.pool },
-      message: `${formatFault(fault)} is injected`,
-    }));
+    await tell(
+      ports,
+      eventBy(by, {
+        ...{ at: now, kind: "simulation.fault", node: node.id, pool: node.pool },
+        message: `${formatFault(fault)} is injected`,
+      }),
+    );
   }
   // Also for a repeat: the first one may have ended half way.
   const answer = await faults.inject(instance, injected);
@@ -181,10 +185,7 @@ async function clear(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 async function fail(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, FailureAsked);
   const { simulation, reconciler } = ports;
-  const { name, type } = providerOf(
-    reconciler.activeConfig().providers,
-    c.req.param("name") ?? "",
-  );
+  const { name, type } = providerOf(reconciler.activeConfig().providers, c.req.param("name") ?? "");
   if (!isSimulated(type)) {
     const what = `provider ${name} (type ${type}) is not simulated`;
     throw new Refusal("conflict", `${what}: calls of simulated providers only can be failed`);
@@ -210,10 +211,7 @@ async function fail(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 
 async function heal(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { by, now } = await readAsked(c, ports, Nothing);
-  const { name } = providerOf(
-    ports.reconciler.activeConfig().providers,
-    c.req.param("name") ?? "",
-  );
+  const { name } = providerOf(ports.reconciler.activeConfig().providers, c.req.param("name") ?? "");
   const was = ports.simulation?.heal(name) ?? false;
   if (was) {
     const message = `provider ${name} no longer fails`;

@@ -48,7 +48,7 @@ test("openSliced() waits for a reader that is slow, and ends with one that goes"
   });
   await begun.promise;
   // Until it stands still: nothing was made while the process had a thousand turns to.
-  for (let before = -1; before !== made; ) {
+  for (let before = -1; before !== made;) {
     before = made;
     for (let i = 0; i < 1_000; i++) await new Promise((resolve) => void setImmediate(resolve));
   }

@@ -12,12 +12,7 @@ import type { SlurmRightsView } from "../../../schema/slurm-view.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { recall, remember } from "../../core/scaling/asked.ts";
 import { expandHostlist } from "../../core/slurm/hostlist.ts";
-import {
-  isPowered,
-  POWER_VERBS,
-  type PowerVerb,
-  tellPower,
-} from "../../core/slurm/power-save.ts";
+import { isPowered, POWER_VERBS, type PowerVerb, tellPower } from "../../core/slurm/power-save.ts";
 import { slotOfName } from "../../core/slurm/slot-name.ts";
 import { viewSlurmCluster } from "../view/slurm-cluster.ts";
 import type { App, Env, RoutePorts } from "./app.ts";

@@ -104,10 +104,7 @@ test("W54: without simulation.enabled, or without a cluster, nothing runs", asyn
   expect(messageOf(refused)).toContain("simulation.enabled");
   const bare = openWorldApp(await fleet(1, ON));
   const none = await bare.call("POST", "/v1/workflows", "Sleep a");
-  expect([none.status, messageOf(none)]).toEqual([
-    409,
-    "a world has no cluster to rehearse on",
-  ]);
+  expect([none.status, messageOf(none)]).toEqual([409, "a world has no cluster to rehearse on"]);
 });
 
 test("W54: operators cancel, viewers watch, and a run that has ended stays ended", async () => {

@@ -146,11 +146,7 @@ async function readPast({ admission }: RoutePorts, id: string): Promise<Workflow
 }
 
 /** Server-sent events for those who accept them, else one page as JSON. */
-async function events(
-  c: Context<Env>,
-  ports: RoutePorts,
-  followers: Followers,
-): Promise<Response> {
+async function events(c: Context<Env>, ports: RoutePorts, followers: Followers): Promise<Response> {
   const id = c.req.param("id") ?? "";
   const found = ports.workflows.get(id);
   if (found === null) throw new Refusal("not_found", `no workflow ${id} is kept here`);
@@ -174,7 +170,10 @@ async function events(
   const untilMono = ports.clock.monoMs() + (isForwarded ? FORWARDED_MS : STREAM_MS);
   const leftMs = (): number => untilMono - ports.clock.monoMs();
   const slices = formatStream(found.log, from, { leftMs, isForwarded, isAllowed });
-  const body = openSliced(counted(slices, () => followers.take(owner)), STREAM_MS + QUIET_MS);
+  const body = openSliced(
+    counted(slices, () => followers.take(owner)),
+    STREAM_MS + QUIET_MS,
+  );
   return c.body(body, 200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
 }
 

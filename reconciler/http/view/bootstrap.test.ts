@@ -48,9 +48,6 @@ test("a set-up's commands are for operators, and without what looks secret", asy
   };
   expect(await seen("viewer")).toEqual(["", "[hidden: a program; operators may read it]"]);
   for (const role of ["operator", "admin"]) {
-    expect(await seen(role)).toEqual([
-      "",
-      "export HF_TOKEN=[redacted]; pull --as ann:s3cr3t-word",
-    ]);
+    expect(await seen(role)).toEqual(["", "export HF_TOKEN=[redacted]; pull --as ann:s3cr3t-word"]);
   }
 });

@@ -95,11 +95,7 @@ const newNodePart = (pool: PoolConfig): unknown => [
 ];
 
 /** Nodes that are bought or ended because of the pool's size; `null` = none. */
-function sizeMessage(
-  was: PoolConfig | null,
-  pool: PoolConfig,
-  fleet: Fleet | null,
-): string | null {
+function sizeMessage(was: PoolConfig | null, pool: PoolConfig, fleet: Fleet | null): string | null {
   const { minNodes, maxNodes } = pool.scaling;
   if (fleet === null) {
     const bounds = `${minNodes} to ${maxNodes} nodes`;

@@ -90,11 +90,7 @@ export const sayBreaker = ({ scope, state, since, why }: BreakerView): string =>
   `breaker of ${scope} is ${state} since ${since}: ${why}`;
 
 /** Places of the pool where new nodes do not come up. */
-export function saySuspects(
-  pool: PoolConfig,
-  state: PoolState | undefined,
-  now: number,
-): string[] {
+export function saySuspects(pool: PoolConfig, state: PoolState | undefined, now: number): string[] {
   return suspectsOf(pool, state, now).map(({ place, failures, next_try: next }) => {
     const when = next === null ? "one is tried at a time" : `the next try is at ${next}`;
     return `${place}: ${failures} nodes in a row did not come up, ${when}`;
@@ -102,11 +98,7 @@ export function saySuspects(
 }
 
 /** The budgets of every scope around the pool's nodes, and the limits on spend. */
-export function limitsOf(
-  pool: PoolConfig,
-  nodes: readonly Node[],
-  from: SafetySource,
-): string[] {
+export function limitsOf(pool: PoolConfig, nodes: readonly Node[], from: SafetySource): string[] {
   const scopes = scopesAround(pool.name, nodes);
   const rooms = roomsOf(from)
     .filter(({ scope }) => scopes.has(scope))

@@ -89,7 +89,8 @@ test("viewPoolStatus() names the person, the ceiling or the guard that stops gro
 });
 
 test("conditionsOf() tells of a machine whose boot lasts too long, and not of one that boots", () => {
-  const line = "{ name: p, provider: fake, instance_type: t, scaling: { min_nodes: 1, max_nodes: 1 } }";
+  const line =
+    "{ name: p, provider: fake, instance_type: t, scaling: { min_nodes: 1, max_nodes: 1 } }";
   const text = `providers: { fake: {} }\npools:\n  - ${line}\n`;
   const { config } = readConfig([{ name: "f", text }]);
   const [pool] = config?.pools ?? [];

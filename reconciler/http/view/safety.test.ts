@@ -37,7 +37,7 @@ const breaker = (w: World, more: Partial<Extract<Fact, { kind: "breaker" }>>): F
   batch: 0,
   batchAt: 0,
   passed: 0,
-    looked: 0,
+  looked: 0,
   ...more,
 });
 
@@ -207,9 +207,23 @@ test("a place that refused has a back-off on the page, by provider, region and t
   const [at] = w.reconciler.activeConfig().pools.flatMap(offersOf);
   if (at === undefined) throw new Error("no place");
   await w.reconciler.change((draft) => {
-    for (const [scope, ms] of [[at.key, 60_000], [`provider:${at.provider}`, 90_000]] as const) {
-      const rest = { scope, failures: 1, notBefore: w.clock.wallMs() + ms, class: "capacity" } as const;
-      draft.putFact({ kind: "rest", ...rest, message: "none left", at: w.clock.wallMs(), isOpen: false });
+    for (const [scope, ms] of [
+      [at.key, 60_000],
+      [`provider:${at.provider}`, 90_000],
+    ] as const) {
+      const rest = {
+        scope,
+        failures: 1,
+        notBefore: w.clock.wallMs() + ms,
+        class: "capacity",
+      } as const;
+      draft.putFact({
+        kind: "rest",
+        ...rest,
+        message: "none left",
+        at: w.clock.wallMs(),
+        isOpen: false,
+      });
     }
   });
   await w.turn();

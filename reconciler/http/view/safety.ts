@@ -189,8 +189,7 @@ export function suspectsOf(
 /** Use of each budget, widest scope first. Racks, of which there are many, only if used. */
 export function roomsOf({ fleet, config, now }: SafetySource): RoomView[] {
   const rooms = openBudgets(fleet, config, now).rooms();
-  const rank = (scope: string): number =>
-    scope === FLEET ? 0 : scope.startsWith("pool:") ? 1 : 2;
+  const rank = (scope: string): number => (scope === FLEET ? 0 : scope.startsWith("pool:") ? 1 : 2);
   return rooms
     .filter(({ scope, used }) => used > 0 || !scope.startsWith("domain:rack:"))
     .map(({ scope, rung, used, max }) => ({ scope, rung, used, max }))

@@ -76,8 +76,7 @@ export function viewSlurmCluster(reconciler: Seen): SlurmClusterView {
 
 function viewPods(reconciler: Seen): SlurmPodsView | null {
   const status = reconciler.slurm()?.pods ?? null;
-  const { statefulSet, namespace, minReplicas, maxReplicas } =
-    reconciler.activeConfig().slurm.pods;
+  const { statefulSet, namespace, minReplicas, maxReplicas } = reconciler.activeConfig().slurm.pods;
   if (status === null || statefulSet === null) return null;
   const { replicas, needed, state, why } = status;
   return {

@@ -76,7 +76,10 @@ describe("viewTrust()", () => {
   });
 
   test("names a few of many, and is quiet where TLS ends it", async () => {
-    const many = await fleetWith(Array.from({ length: 8 }, () => known({})), false);
+    const many = await fleetWith(
+      Array.from({ length: 8 }, () => known({})),
+      false,
+    );
     expect(many.without_tls).toEqual({ count: 8, nodes: ["n1", "n2", "n3", "n4", "n5"] });
     expect(judgeTrust(many)[0]?.message).toContain("n4, n5 and 3 more");
     const quiet = await fleetWith([known({ transport: "https", source: "tls" }), null], true);

@@ -33,13 +33,15 @@ export function groupWaits(waits: readonly WaitView[]): WaitGroup[] {
   const groups = Map.groupBy(waits, ({ node_id: node, ...wait }) =>
     waitKeyOf({ ...wait, nodes: node === null ? [] : [node] }),
   );
-  return sortWaits([...groups.values()].flatMap((group) => {
-    const [first] = group;
-    if (first === undefined) return [];
-    const { pool, reason, message } = first;
-    const until = group.flatMap((wait) => wait.until ?? []).sort()[0] ?? null;
-    return [{ pool, reason, message, nodes: group.flatMap((one) => one.node_id ?? []), until }];
-  }));
+  return sortWaits(
+    [...groups.values()].flatMap((group) => {
+      const [first] = group;
+      if (first === undefined) return [];
+      const { pool, reason, message } = first;
+      const until = group.flatMap((wait) => wait.until ?? []).sort()[0] ?? null;
+      return [{ pool, reason, message, nodes: group.flatMap((one) => one.node_id ?? []), until }];
+    }),
+  );
 }
 
 export function sortWaits<T extends { reason: string }>(groups: readonly T[]): T[] {

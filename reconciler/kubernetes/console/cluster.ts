@@ -106,14 +106,21 @@ class Cluster implements ConsoleCluster {
       services: [...copies.services.values()].filter(isIn).length,
       health: healthOf(counts, { total: nodes.length, notReady: nodes.filter(isNotReady).length }),
       utilisation: {
-        cpu: utilisation(sum((node) => node.allocatable.cpu), requested.cpu, measured?.cpu),
+        cpu: utilisation(
+          sum((node) => node.allocatable.cpu),
+          requested.cpu,
+          measured?.cpu,
+        ),
         memory: utilisation(
           sum((node) => node.allocatable.memory),
           requested.memory,
           measured?.memory,
         ),
         storage: utilisation(storage?.allocatable ?? null, storage?.requested ?? null),
-        gpu: utilisation(sum((node) => node.gpus.allocatable), requested.gpu),
+        gpu: utilisation(
+          sum((node) => node.gpus.allocatable),
+          requested.gpu,
+        ),
       },
     });
   }

@@ -87,7 +87,6 @@ export class Copies {
     return quietMs < QUIET_MS ? null : this.#probe();
   }
 
-
   close(): void {
     this.#isClosed = true;
     this.#cancel?.();

@@ -53,7 +53,10 @@ test("C63: zero replicas are a decision only where zero is allowed", () => {
   // As the server stores an object that no controller has looked at.
   const none = { currentReplicas: 0, desiredReplicas: 0, currentMetrics: null };
   expect([desired(2, none), desired(0, none)]).toEqual([null, null]);
-  expect([desired(2, { ...none, conditions }), desired(0, { ...none, conditions })]).toEqual([null, 0]);
+  expect([desired(2, { ...none, conditions }), desired(0, { ...none, conditions })]).toEqual([
+    null,
+    0,
+  ]);
 });
 
 test("C63: odd objects are read as far as they mean something, and never throw", () => {

@@ -6,8 +6,17 @@ const AT = "2026-11-23T12:00:00Z";
 const metadata = { name: "web-a", namespace: "kai-ml", uid: "u", resourceVersion: "7" };
 
 test("C3: a Node has its roles, addresses, system, conditions, sizes and GPUs", () => {
-  const labels = { "node-role.kubernetes.io/worker": "", "node-role.kubernetes.io/gpu": "", a: "b" };
-  const condition = { type: "Ready", status: "True", lastHeartbeatTime: AT, reason: "KubeletReady" };
+  const labels = {
+    "node-role.kubernetes.io/worker": "",
+    "node-role.kubernetes.io/gpu": "",
+    a: "b",
+  };
+  const condition = {
+    type: "Ready",
+    status: "True",
+    lastHeartbeatTime: AT,
+    reason: "KubeletReady",
+  };
   const amounts = { cpu: "8", memory: "16Gi", pods: "110", "nvidia.com/gpu": "8" };
   const nodeInfo = {
     ...{ kubeletVersion: "v1.37.1", osImage: "Ubuntu 24.04", kernelVersion: "6.8" },
@@ -29,9 +38,7 @@ test("C3: a Node has its roles, addresses, system, conditions, sizes and GPUs", 
     ...{ name: "web-a", status: "Ready,SchedulingDisabled", roles: ["gpu", "worker"] },
     ...{ version: "v1.37.1", internalIP: "10.0.0.1", externalIP: "198.51.100.1" },
     ...{ osImage: "Ubuntu 24.04", kernelVersion: "6.8", containerRuntime: "containerd://2.1" },
-    conditions: [
-      { type: "Ready", status: "True", lastHeartbeatTime: AT, reason: "KubeletReady" },
-    ],
+    conditions: [{ type: "Ready", status: "True", lastHeartbeatTime: AT, reason: "KubeletReady" }],
     capacity: { cpu: 8, memory: 16 * 2 ** 30, pods: 110 },
     allocatable: { cpu: 7.5, memory: 16 * 2 ** 30, pods: 110 },
     ...{ unschedulable: true, gpus: { count: 8, allocatable: 7 } },
@@ -40,7 +47,13 @@ test("C3: a Node has its roles, addresses, system, conditions, sizes and GPUs", 
 });
 
 test("C4: a Deployment has its replicas, strategy, conditions, labels and selector", () => {
-  const condition = { type: "Available", status: "True", lastUpdateTime: AT, reason: "R", message: "m" };
+  const condition = {
+    type: "Available",
+    status: "True",
+    lastUpdateTime: AT,
+    reason: "R",
+    message: "m",
+  };
   const found = readDeployment({
     metadata: { ...metadata, labels: { app: "web" }, creationTimestamp: AT },
     spec: {

@@ -10,12 +10,7 @@ import type {
   V1PodSpec,
   V1PodStatus,
 } from "@kubernetes/client-node";
-import type {
-  Condition,
-  ContainerView,
-  Owner,
-  PodFacts,
-} from "../../../schema/console/cluster.ts";
+import type { Condition, ContainerView, Owner, PodFacts } from "../../../schema/console/cluster.ts";
 import { type ContainerState, type InitStatus, podStatus } from "../../core/console/pod-status.ts";
 import type { Fields, Identity, Untrusted } from "../read-field.ts";
 import { readIdentity, readList, readObject, readText, readTextMap } from "../read-field.ts";

@@ -33,7 +33,9 @@ test("C23: a limit without a request is the request, and the pod's own resources
 test("quantities() leaves out what is none", () => {
   const odd = { cpu: "-1", memory: "many", constructor: "5", "a/b": 3, c: null };
   expect(quantities(odd)).toEqual({ constructor: 5, "a/b": 3 } as never);
-  expect(podResources({ containers: [of({ constructor: "1" }), of({ constructor: "2" })] })).toEqual({
+  expect(
+    podResources({ containers: [of({ constructor: "1" }), of({ constructor: "2" })] }),
+  ).toEqual({
     requests: { constructor: 3 } as never,
     limits: {},
   });

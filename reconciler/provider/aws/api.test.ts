@@ -32,6 +32,13 @@ test("readReply() cuts what it repeats, and names what to allow", () => {
 });
 
 test("formOf() counts lists from 1 and leaves out null", () => {
-  const form = formOf({ A: [{ B: "x y" }, { B: "ü" }], C: null, D: true, E: 0, F: [], G: { H: null } });
+  const form = formOf({
+    A: [{ B: "x y" }, { B: "ü" }],
+    C: null,
+    D: true,
+    E: 0,
+    F: [],
+    G: { H: null },
+  });
   expect(form).toBe("A.1.B=x+y&A.2.B=%C3%BC&D=true&E=0");
 });

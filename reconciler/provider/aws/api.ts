@@ -46,8 +46,7 @@ export class Ec2Api {
 
   constructor(options: Ec2ApiOptions) {
     const { rates, clock } = options;
-    const pace = ({ perSecond, burst }: Rate) =>
-      new Pace(1_000 / perSecond, clock.monoMs, burst);
+    const pace = ({ perSecond, burst }: Rate) => new Pace(1_000 / perSecond, clock.monoMs, burst);
     this.#options = options;
     this.#paces = { launch: pace(rates.launch), end: pace(rates.end), read: pace(rates.read) };
   }

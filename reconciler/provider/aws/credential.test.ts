@@ -71,7 +71,8 @@ function openTest(env: Record<string, string>, more: Partial<CredentialOptions> 
 }
 
 test("the environment comes first, then the named profile, then the default one", async () => {
-  const file = "[default]\naws_access_key_id = AKIADEF\naws_secret_access_key=d\n" +
+  const file =
+    "[default]\naws_access_key_id = AKIADEF\naws_secret_access_key=d\n" +
     "[work]\naws_access_key_id=AKIAWORK\naws_secret_access_key = w # not a comment\n";
   write("credentials", file);
   const path = join(home, ".aws/credentials");
@@ -81,7 +82,9 @@ test("the environment comes first, then the named profile, then the default one"
   expect(await openTest({}).get()).toBe(`AKIADEF of profile default of ${path}`);
   // A setting of the provider excludes everything else.
   expect(await openTest(KEYS, { profile: "work" }).get()).toContain("AKIAWORK");
-  expect(await openTest(KEYS, { profile: "none" }).get()).toContain("no credentials for profile none");
+  expect(await openTest(KEYS, { profile: "none" }).get()).toContain(
+    "no credentials for profile none",
+  );
   expect(await openTest(KEYS, { file: "/no/such" }).get()).toContain("/no/such has no credentials");
 });
 
@@ -124,9 +127,13 @@ test("a key that is still valid serves while its source does not answer", async 
 test("a container is given its key by the endpoint it names, over TLS or on this machine", async () => {
   const at = (address: string) => ({ AWS_CONTAINER_CREDENTIALS_FULL_URI: address, ...NOWHERE });
   const token = { AWS_CONTAINER_AUTHORIZATION_TOKEN: "task" };
-  expect(await openTest({ ...at(`${url}/creds`), ...token }).get()).toContain("the container's role");
+  expect(await openTest({ ...at(`${url}/creds`), ...token }).get()).toContain(
+    "the container's role",
+  );
   expect(await openTest(at(`${url}/creds`)).get()).toContain("HTTP 401");
-  expect(await openTest({ ...at("http://10.0.0.1/creds"), ...token }).get()).toContain("needs https");
+  expect(await openTest({ ...at("http://10.0.0.1/creds"), ...token }).get()).toContain(
+    "needs https",
+  );
   expect(await openTest(at("nonsense")).get()).toContain("is not a URL");
   const odd = { AWS_EC2_METADATA_SERVICE_ENDPOINT: "nonsense" };
   expect(await openTest(odd).get()).toContain("is not a URL");
@@ -153,7 +160,10 @@ test("a role is taken with the keys of its source profile, or with a token", asy
   expect(await openTest({ ...env, ...workload }).get()).toContain("token cannot be read");
   const settings = { image: "ami-1", profile: "gpu" };
   const read = readAwsSettings(settings, { HOME: home });
-  expect(read).toMatchObject({ region: "eu-west-1", endpoint: "https://ec2.eu-west-1.amazonaws.com" });
+  expect(read).toMatchObject({
+    region: "eu-west-1",
+    endpoint: "https://ec2.eu-west-1.amazonaws.com",
+  });
 });
 
 test("no message holds a secret, and an unprintable key is not sent", async () => {
@@ -166,7 +176,8 @@ test("no message holds a secret, and an unprintable key is not sent", async () =
 });
 
 test("profileIn() reads both files, and neither another profile nor nested settings", () => {
-  const config = "[profile a]\nregion=r1\ns3 =\n  region = nested\n[a]\nregion=wrong\n[default]\nx=1\n";
+  const config =
+    "[profile a]\nregion=r1\ns3 =\n  region = nested\n[a]\nregion=wrong\n[default]\nx=1\n";
   const files = { config, credentials: "[a]\naws_access_key_id=k=v\n; comment = 1\n" };
   expect({ ...profileIn(files, "a") }).toEqual({ region: "r1", s3: "", aws_access_key_id: "k=v" });
   expect({ ...profileIn(files, "default") }).toEqual({ x: "1" });
@@ -181,7 +192,10 @@ test.each([
   [{ region: "us-east-1", image: "ami-1", subnets: "a" }, {}, "ZONE=SUBNET"],
   [{ region: "us-east-1", image: "ami-1", userDataFile: "/no/such" }, {}, "cannot be read"],
 ])("readAwsSettings() says what is missing", (settings, env, message) => {
-  const read = readAwsSettings(settings as Record<string, string>, { HOME: "/nonexistent", ...env });
+  const read = readAwsSettings(settings as Record<string, string>, {
+    HOME: "/nonexistent",
+    ...env,
+  });
   expect(read).toContain(message);
 });
 

@@ -31,7 +31,13 @@ test.each([
 });
 
 test("every disk and interface of a machine ends with it", () => {
-  const given = { region: "us-east-1", image: "ami-1", diskGb: 9, efaInterfaces: 2, subnet: "subnet-1" };
+  const given = {
+    region: "us-east-1",
+    image: "ami-1",
+    diskGb: 9,
+    efaInterfaces: 2,
+    subnet: "subnet-1",
+  };
   const aws = readAwsSettings(given, { HOME: "/nonexistent" });
   if (typeof aws === "string") throw new Error(aws);
   const facts = { rootDevice: "/dev/sda1", isCapacityBlock: false };
@@ -59,8 +65,7 @@ function serveSpot(): string {
       "<reservationSet><item><ownerId>1</ownerId><instancesSet>" +
       `${spot("i-a", "us-east-1a")}${spot("i-b", "us-east-1b")}${spot("i-c", "us-east-1c")}` +
       "</instancesSet></item></reservationSet>",
-    DescribeSpotPriceHistory:
-      `<spotPriceHistorySet>${price("us-east-1a", "11")}${price("us-east-1b", "22")}</spotPriceHistorySet>`,
+    DescribeSpotPriceHistory: `<spotPriceHistorySet>${price("us-east-1a", "11")}${price("us-east-1b", "22")}</spotPriceHistorySet>`,
     DescribeInstanceStatus: "<instanceStatusSet/>",
   };
   const server = Bun.serve({
@@ -84,5 +89,9 @@ test("a spot machine has the price of its own zone, and none where that is not t
   const answer = await provider.list();
   if (answer.kind !== "ok") throw new Error(answer.message);
   const prices = answer.instances.map(({ id, pricePerHour }) => [String(id), pricePerHour]);
-  expect(prices).toEqual([["i-a", 11], ["i-b", 22], ["i-c", null]]);
+  expect(prices).toEqual([
+    ["i-a", 11],
+    ["i-b", 22],
+    ["i-c", null],
+  ]);
 });

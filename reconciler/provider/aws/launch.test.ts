@@ -20,7 +20,9 @@ const subnets = [{ zone: null, id: "subnet-1" }];
 
 function launched(settings: Partial<LaunchSettings>, change = {}) {
   const params = launchParams(contractRequest("n", change), { ...SETTINGS, ...settings }, FACTS);
-  return typeof params === "string" ? params : Object.fromEntries(new URLSearchParams(formOf(params)));
+  return typeof params === "string"
+    ? params
+    : Object.fromEntries(new URLSearchParams(formOf(params)));
 }
 
 test("launchParams() gives each EFA interface its card, subnet and groups", () => {
@@ -38,7 +40,10 @@ test("launchParams() gives each EFA interface its card, subnet and groups", () =
 });
 
 test("launchParams() names groups, key pair and profile", () => {
-  const form = launched({ instanceProfile: "arn:aws:iam::1:instance-profile/p" }, { sshKeys: ["k"] });
+  const form = launched(
+    { instanceProfile: "arn:aws:iam::1:instance-profile/p" },
+    { sshKeys: ["k"] },
+  );
   expect(form).toMatchObject({
     KeyName: "k",
     "IamInstanceProfile.Arn": "arn:aws:iam::1:instance-profile/p",
@@ -70,19 +75,29 @@ test.each([
 });
 
 test("launchOf() puts what a pool sets over the provider's settings", () => {
-  const given = { region: "us-east-1", image: "ami-1", diskGb: 9, efaInterfaces: 2, subnets: "a=subnet-1" };
+  const given = {
+    region: "us-east-1",
+    image: "ami-1",
+    diskGb: 9,
+    efaInterfaces: 2,
+    subnets: "a=subnet-1",
+  };
   const aws = readAwsSettings(given, { HOME: "/nonexistent" });
   if (typeof aws === "string") throw new Error(aws);
   expect(launchOf({}, aws)).toBe(aws.launch);
   expect(launchOf({ settings: { prices: "p5.48xlarge=9" } }, aws)).toBe(aws.launch);
-  expect(launchOf({ settings: { image: "ami-2", efaInterfaces: 32, subnet: "subnet-2" } }, aws)).toEqual({
+  expect(
+    launchOf({ settings: { image: "ami-2", efaInterfaces: 32, subnet: "subnet-2" } }, aws),
+  ).toEqual({
     ...aws.launch,
     image: "ami-2",
     efaInterfaces: 32,
     subnets: [{ zone: null, id: "subnet-2" }],
   });
   expect(launchOf({ settings: { image: "ubuntu" } }, aws)).toContain("ami-");
-  expect(launchOf({ settings: { userDataFile: "/nonexistent/u" } }, aws)).toContain("/nonexistent/u");
+  expect(launchOf({ settings: { userDataFile: "/nonexistent/u" } }, aws)).toContain(
+    "/nonexistent/u",
+  );
   const bare = readAwsSettings({ region: "us-east-1" }, { HOME: "/nonexistent" });
   if (typeof bare === "string") throw new Error(bare);
   expect(launchOf({}, bare)).toMatchObject({ image: null });

@@ -26,7 +26,10 @@ const Given = v.object({
   AccessKeyId: v.string(),
   SecretAccessKey: v.string(),
   Token: v.string(),
-  Expiration: v.pipe(v.string(), v.check((text) => !Number.isNaN(parseInstant(text)))),
+  Expiration: v.pipe(
+    v.string(),
+    v.check((text) => !Number.isNaN(parseInstant(text))),
+  ),
 });
 
 /** `null`: there is no metadata service here, or the machine has no role. */

@@ -14,7 +14,10 @@ import { parseInstant } from "../../../schema/instant.ts";
 /** A program that waits for a person, as with a browser, cannot serve a service. */
 const RUN_MS = 30_000;
 
-const date = v.pipe(v.string(), v.check((text) => !Number.isNaN(parseInstant(text))));
+const date = v.pipe(
+  v.string(),
+  v.check((text) => !Number.isNaN(parseInstant(text))),
+);
 const Printed = v.object({
   Version: v.literal(1),
   AccessKeyId: v.string(),

@@ -109,8 +109,13 @@ function openTest(profile: string, more: Record<string, string> = {}) {
 
 test("a program gives the key, run as it is quoted, without a shell and without our secrets", async () => {
   const ends = iso(NOW_MS + HOUR_MS);
-  const path = program("my key", '[ "$1" = "a b" ] || exit 3', 'echo "${NAVARCH_SECRET:-none}" >&2',
-    '[ -z "$NAVARCH_SECRET" ] || exit 4', printed("AKIAPROG", { SessionToken: "t", Expiration: ends }));
+  const path = program(
+    "my key",
+    '[ "$1" = "a b" ] || exit 3',
+    'echo "${NAVARCH_SECRET:-none}" >&2',
+    '[ -z "$NAVARCH_SECRET" ] || exit 4',
+    printed("AKIAPROG", { SessionToken: "t", Expiration: ends }),
+  );
   config(`[profile p]\ncredential_process = "${path}" 'a b'\n`);
   const { get, step, warned } = openTest("p");
   expect(warned).toBeNull();
@@ -169,8 +174,11 @@ test.each([
 test("a program that does not end is killed with what it started, and the old key serves", async () => {
   const ends = iso(NOW_MS + HOUR_MS);
   const slow = join(home, "slow");
-  const path = program("p.sh", `if [ -e ${slow} ]; then echo up >${slow}; sleep 600; fi`,
-    printed("AKIAPROG", { Expiration: ends }));
+  const path = program(
+    "p.sh",
+    `if [ -e ${slow} ]; then echo up >${slow}; sleep 600; fi`,
+    printed("AKIAPROG", { Expiration: ends }),
+  );
   config(`[profile p]\ncredential_process = ${path}\n`);
   const { get, step } = openTest("p");
   expect(await get()).toBe("AKIAPROG");
@@ -197,7 +205,10 @@ test.each([
   ['credential_process = key "$HOME/x"', "which $ needs"],
   ["credential_process = key 'open", "a quote or a backslash without an end"],
   ["credential_process =", "credential_process is empty"],
-  ["role_arn = r\nsource_profile = q\nmfa_serial = arn:mfa", "mfa_serial asks for a code, and there is no"],
+  [
+    "role_arn = r\nsource_profile = q\nmfa_serial = arn:mfa",
+    "mfa_serial asks for a code, and there is no",
+  ],
   ["role_arn = r", "role_arn needs source_profile"],
   ["role_arn = r\nsource_profile = none", "source_profile none is missing or holds no"],
   ["role_arn = r\nsource_profile = p", "source_profile p leads back to a profile without keys"],
@@ -261,7 +272,8 @@ test("a chain of roles begins at a program and is taken again before it ends", a
   expect(cloud.calls).toEqual([...once, ...once]);
 });
 
-const SESSION = "[sso-session corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = eu-west-1\n";
+const SESSION =
+  "[sso-session corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = eu-west-1\n";
 const SSO = `[profile p]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = gpu\n${SESSION}`;
 const cacheOf = (name: string) =>
   join(home, ".aws/sso/cache", `${createHash("sha1").update(name).digest("hex")}.json`);

@@ -158,10 +158,7 @@ export async function inspectPlaces(
   const found = [credentialOf(read)];
   if (found[0]?.outcome === "fail") return found;
   const keys = new Set(places.flatMap(({ sshKeys = [] }) => sshKeys));
-  const asked = [
-    ...launchesOf(places, launching).flatMap(namesOf),
-    ...[...keys].map(keyNamed),
-  ];
+  const asked = [...launchesOf(places, launching).flatMap(namesOf), ...[...keys].map(keyNamed)];
   found.push(...(await inspectNames(api, asked)));
   for (const place of places) {
     const where = `${place.instanceType} in ${place.zone ?? place.region ?? region}`;

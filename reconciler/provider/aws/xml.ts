@@ -6,10 +6,7 @@ export type Xml = { name: string; text: string; children: Xml[] };
 
 const DEPTH_MAX = 64;
 const NAME = "[A-Za-z_][\\w.:-]*";
-const OPEN = new RegExp(
-  `<(${NAME})(?:\\s+${NAME}\\s*=\\s*(?:"[^"<]*"|'[^'<]*'))*\\s*(/?)>`,
-  "y",
-);
+const OPEN = new RegExp(`<(${NAME})(?:\\s+${NAME}\\s*=\\s*(?:"[^"<]*"|'[^'<]*'))*\\s*(/?)>`, "y");
 const CLOSE = new RegExp(`</(${NAME})\\s*>`, "y");
 const TEXT = /[^<]+/y;
 const SKIPPED = /<\?[^?]*\?>|<!--(?:[^-]|-[^-])*-->/y;

@@ -64,7 +64,8 @@ function script(body: string): string {
   return path;
 }
 
-const prints = (value: unknown) => script(`cat >/dev/null\ncat <<'END'\n${JSON.stringify(value)}\nEND`);
+const prints = (value: unknown) =>
+  script(`cat >/dev/null\ncat <<'END'\n${JSON.stringify(value)}\nEND`);
 
 providerContract("openCommandProvider()", async (cls) => {
   let nowMs = 1_000_000;
@@ -211,7 +212,11 @@ describe("openCommandProvider()", () => {
     ["a price that is no number", { price_per_hour: "31" }, "instances[1].price_per_hour"],
     ["a negative price", { price_per_hour: -1 }, "instances[1].price_per_hour"],
     ["a time that is none", { created_at: "yesterday" }, "instances[1].created_at"],
-    ["a time that Date.parse does not read", { created_at: "2026-11-23T01:00:00+01" }, "instances[1].created_at"],
+    [
+      "a time that Date.parse does not read",
+      { created_at: "2026-11-23T01:00:00+01" },
+      "instances[1].created_at",
+    ],
     ["an unknown state", { state: "happy" }, "instances[1].state"],
     ["an empty id", { id: "" }, "instances[1].id"],
   ];
@@ -288,7 +293,9 @@ describe("openCommandProvider()", () => {
     const failure = { class: "capacity", message: "none left" };
     const notice = { kind: "preemption", at: "2026-11-23T02:00:00Z", message: "in two minutes" };
     const ended = { ...INSTANCE, state: "terminated", failure };
-    const answer = await openTest([prints(listOf(ended, { ...INSTANCE, id: "i-2", notice }))]).list();
+    const answer = await openTest([
+      prints(listOf(ended, { ...INSTANCE, id: "i-2", notice })),
+    ]).list();
     expect(answer.kind === "ok" && answer.instances).toMatchObject([
       { failure, notice: null },
       { failure: null, notice: { kind: "preemption", atMs: Date.parse(notice.at) } },
@@ -308,7 +315,13 @@ describe("openCommandProvider()", () => {
   });
 
   test("the program does not see our own variables", () => {
-    const env = { PATH: "/bin", NAVARCH_AUTH_TOKEN: "x", BUN_X: "y", AWS_PROFILE: "p", GONE: undefined };
+    const env = {
+      PATH: "/bin",
+      NAVARCH_AUTH_TOKEN: "x",
+      BUN_X: "y",
+      AWS_PROFILE: "p",
+      GONE: undefined,
+    };
     expect(passedOn(env)).toEqual({ PATH: "/bin", AWS_PROFILE: "p" });
   });
 

@@ -104,8 +104,7 @@ export function openCommandProvider(options: CommandProviderOptions): Provider {
     reboot: (id, fence) =>
       canReboot ? order("reboot", id, fence) : Promise.resolve({ kind: "unsupported" }),
     list: async () => answerList(await call({ operation: "list" }), fleetId),
-    strangers: async (pools) =>
-      answerStrangers(await call({ operation: "list" }), fleetId, pools),
+    strangers: async (pools) => answerStrangers(await call({ operation: "list" }), fleetId, pools),
     close: () => Promise.resolve(),
   };
 }

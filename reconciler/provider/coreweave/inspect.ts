@@ -53,11 +53,7 @@ export async function inspectCluster(
 
 const typeKey = ({ instanceType, market }: Place) => `${instanceType} ${market}`;
 
-async function inspectType(
-  api: KubeApi,
-  place: Place,
-  timeoutMs: number,
-): Promise<Inspection[]> {
+async function inspectType(api: KubeApi, place: Place, timeoutMs: number): Promise<Inspection[]> {
   const { instanceType } = place;
   const why = whyNotSold(place);
   if (why !== null) return [row("fail", "instance type", why)];

@@ -40,7 +40,10 @@ describe("instanceOf()", () => {
   });
 
   test("annotations that are no JSON are no tags, and the list goes on", () => {
-    const metadata = { ...META, annotations: { "navarch.dev/tags": "{", "navarch.dev/place": "1" } };
+    const metadata = {
+      ...META,
+      annotations: { "navarch.dev/tags": "{", "navarch.dev/place": "1" },
+    };
     const seen = instanceOf(poolOf({ metadata }), null, []);
     expect(seen).toMatchObject({ tags: {}, region: null, zone: null, state: "provisioning" });
   });

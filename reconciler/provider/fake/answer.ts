@@ -22,7 +22,9 @@ const OWNERSHIP = ["navarch-fleet", "navarch-pool", "navarch-node", "navarch-slo
 
 /** Result of the idempotency check of a request. */
 export type Judgement =
-  { kind: "new" } | { kind: "same"; held: Held } | { kind: "refused"; refusal: Refusal };
+  | { kind: "new" }
+  | { kind: "same"; held: Held }
+  | { kind: "refused"; refusal: Refusal };
 
 const refused = (
   name: Refusal["class"],

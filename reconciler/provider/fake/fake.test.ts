@@ -457,32 +457,38 @@ describe("openFakeProvider() and its agents", () => {
     ["its pid file can never be written", AGENT, (at: string) => mkdirSync(join(at, "pid"))],
     ["it ends by itself", "/bin/false", () => undefined],
     ["its program is not there", "/no/such/agent", () => undefined],
-  ])("an agent that ends at once is started less and less often: %s", async (_, agent, spoil) => {
-    const stateDir = folder();
-    const said: string[] = [];
-    const bare = await openTest({ stateDir, settings: { bootDelayMs: 0 } });
-    const id = await buy(bare);
-    await drop(bare);
-    mkdirSync(instanceFolder(stateDir, id), { recursive: true });
-    spoil(instanceFolder(stateDir, id));
-    const settings = { bootDelayMs: 0, agentRestartMs: 1 };
-    const problem = (message: string) => void said.push(message);
-    const cloud = await withAgent({ stateDir, settings, agentCommand: [agent], problem });
-    await Bun.sleep(2_500);
-    const kinds = readEntries(stateDir).map((entry) => entry.kind);
-    // 0, 0.1, 0.3, 0.7, 1.5 s: five attempts, where hundreds a second were made.
-    const starts = kinds.filter((kind) => kind === "process.started").length;
-    expect(starts).toBeGreaterThanOrEqual(3);
-    expect(starts).toBeLessThanOrEqual(6);
-    expect(said.filter((one) => one.startsWith(`${id}: its agent ended with exit`))).toHaveLength(3);
-    expect(said.at(-1)).toEndWith(", 4 times in a row");
-    expect(cloud.trouble()).toStartWith(`the agent of ${id} cannot start: exit `);
-    await cloud.terminate(id, FENCE);
-    const gone = () => cloud.world().instances.get(id)?.instance.state === "terminated";
-    await until("it is gone", gone);
-    await cloud.list();
-    expect(cloud.trouble()).toBeNull();
-  }, 20_000);
+  ])(
+    "an agent that ends at once is started less and less often: %s",
+    async (_, agent, spoil) => {
+      const stateDir = folder();
+      const said: string[] = [];
+      const bare = await openTest({ stateDir, settings: { bootDelayMs: 0 } });
+      const id = await buy(bare);
+      await drop(bare);
+      mkdirSync(instanceFolder(stateDir, id), { recursive: true });
+      spoil(instanceFolder(stateDir, id));
+      const settings = { bootDelayMs: 0, agentRestartMs: 1 };
+      const problem = (message: string) => void said.push(message);
+      const cloud = await withAgent({ stateDir, settings, agentCommand: [agent], problem });
+      await Bun.sleep(2_500);
+      const kinds = readEntries(stateDir).map((entry) => entry.kind);
+      // 0, 0.1, 0.3, 0.7, 1.5 s: five attempts, where hundreds a second were made.
+      const starts = kinds.filter((kind) => kind === "process.started").length;
+      expect(starts).toBeGreaterThanOrEqual(3);
+      expect(starts).toBeLessThanOrEqual(6);
+      expect(said.filter((one) => one.startsWith(`${id}: its agent ended with exit`))).toHaveLength(
+        3,
+      );
+      expect(said.at(-1)).toEndWith(", 4 times in a row");
+      expect(cloud.trouble()).toStartWith(`the agent of ${id} cannot start: exit `);
+      await cloud.terminate(id, FENCE);
+      const gone = () => cloud.world().instances.get(id)?.instance.state === "terminated";
+      await until("it is gone", gone);
+      await cloud.list();
+      expect(cloud.trouble()).toBeNull();
+    },
+    20_000,
+  );
 
   test("an agent that failed once and then runs is no trouble any more", async () => {
     let nowMs = Date.now();

@@ -28,11 +28,14 @@ const text = (name: string) => readFileSync(join(folder, name), "utf8");
 const gpus = () => v.parse(SimulatedFaults, JSON.parse(text("gpu-faults.json"))).gpus ?? {};
 /** XIDs that the agent's reader finds in the log, with their place. */
 const xids = () =>
-  text("kmsg").split("\n").slice(0, -1).flatMap((line) => {
-    const read = parseRecord(line);
-    if (!read.ok) throw new Error(line);
-    return parseFacts(read.record.message).map((fact) => JSON.stringify(fact));
-  });
+  text("kmsg")
+    .split("\n")
+    .slice(0, -1)
+    .flatMap((line) => {
+      const read = parseRecord(line);
+      if (!read.ok) throw new Error(line);
+      return parseFacts(read.record.message).map((fact) => JSON.stringify(fact));
+    });
 const inject = (id: string, fault: MachineFault) => open().inject(ID, { ...fault, id, atMs: 5 });
 
 test("W56: each kind reaches the agent's own readers", async () => {

@@ -111,9 +111,7 @@ function openGround(options: MemoryCloudOptions, terms: Terms): MemoryGround {
 }
 
 /** Opens a cloud in memory. It never fails, and only its faults make its calls fail. */
-export function openMemoryCloud(
-  options: MemoryCloudOptions,
-): Provider & FakeControl & Forkable {
+export function openMemoryCloud(options: MemoryCloudOptions): Provider & FakeControl & Forkable {
   const name = options.name ?? "fake";
   const cls = options.class ?? "token";
   const terms: Terms = { ...DEFAULT_TERMS, ...options.terms, name, class: cls };

@@ -41,7 +41,8 @@ const keyFile = (desk: TokenDesk, change: object = {}) =>
 const external = (desk: TokenDesk, source: object, more: object = {}) =>
   file("external.json", {
     type: "external_account",
-    audience: "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+    audience:
+      "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
     subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
     token_url: `${desk.url}/sts`,
     credential_source: source,
@@ -199,23 +200,26 @@ const wrong: [string, (desk: TokenDesk) => object, string][] = [
   ],
 ];
 
-test.each(wrong)("%s: nothing is bought, and the reason names no secret", async (_what, of, why) => {
-  const { provider, standIn } = openTest(of);
-  const request = {
-    ...{ token: "t", name: "n", nodeId: "n", region: null, zone: "r1-a", instanceType: "x" },
-    ...{ market: "on-demand" as const, reservation: null, tags: {}, sshKeys: [] },
-  };
-  const fence = { nodeId: "n", fence: 1, sessionId: null };
-  const answer = await provider.create(request, fence, null);
-  expect(answer).toMatchObject({ kind: "refused", class: "auth" });
-  expect(answer.kind === "refused" && answer.message).toContain(why);
-  expect(answer.kind === "refused" && answer.message).toContain("replace the file, or set cred");
-  expect(await provider.list()).toMatchObject({ kind: "failed", class: "auth" });
-  const [found] = await provider.inspect([]);
-  expect(found).toMatchObject({ check: "credentials", outcome: "fail" });
-  expect(JSON.stringify([answer, found])).not.toMatch(/secret words|PRIVATE KEY|workload's-own/);
-  expect(standIn.calls).toEqual([]);
-});
+test.each(wrong)(
+  "%s: nothing is bought, and the reason names no secret",
+  async (_what, of, why) => {
+    const { provider, standIn } = openTest(of);
+    const request = {
+      ...{ token: "t", name: "n", nodeId: "n", region: null, zone: "r1-a", instanceType: "x" },
+      ...{ market: "on-demand" as const, reservation: null, tags: {}, sshKeys: [] },
+    };
+    const fence = { nodeId: "n", fence: 1, sessionId: null };
+    const answer = await provider.create(request, fence, null);
+    expect(answer).toMatchObject({ kind: "refused", class: "auth" });
+    expect(answer.kind === "refused" && answer.message).toContain(why);
+    expect(answer.kind === "refused" && answer.message).toContain("replace the file, or set cred");
+    expect(await provider.list()).toMatchObject({ kind: "failed", class: "auth" });
+    const [found] = await provider.inspect([]);
+    expect(found).toMatchObject({ check: "credentials", outcome: "fail" });
+    expect(JSON.stringify([answer, found])).not.toMatch(/secret words|PRIVATE KEY|workload's-own/);
+    expect(standIn.calls).toEqual([]);
+  },
+);
 
 test("a token endpoint that is down is asked again later", async () => {
   const { provider, desk } = openTest(() => ({ project: "p1" }));

@@ -148,7 +148,12 @@ describe("openGcp(): requests", () => {
   });
 
   test("what the pool sets goes over the provider's, and its network is alone", async () => {
-    const { provider, standIn } = openTest({ image: "a", diskGb: 200, network: "n", subnet: "gpu" });
+    const { provider, standIn } = openTest({
+      image: "a",
+      diskGb: 200,
+      network: "n",
+      subnet: "gpu",
+    });
     const settings = { image: "b", subnet: "own", externalIp: false, prices: "x=1" };
     expect((await buy(provider, { settings })).kind).toBe("ok");
     expect((await buy(provider, { name: "second", token: "second" })).kind).toBe("ok");

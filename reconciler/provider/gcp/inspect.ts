@@ -7,13 +7,7 @@
 import * as v from "valibot";
 import { finite } from "../../../schema/number.ts";
 import type { Clock } from "../../core/clock.ts";
-import type {
-  Inspection,
-  Offered,
-  OffersAnswer,
-  Place,
-  QuotaAnswer,
-} from "../../core/provider.ts";
+import type { Inspection, Offered, OffersAnswer, Place, QuotaAnswer } from "../../core/provider.ts";
 import { type Failed, failedOf, type GceApi } from "./api.ts";
 import { imagePath, type MachineOptions, optionsWith } from "./instance.ts";
 import { isName, regionOf } from "./name.ts";

@@ -46,4 +46,3 @@ export function capacityOf(type: string, resources: Resources = {}): CapacityAns
   if (taken !== undefined) return { kind: "preset", resource: taken };
   return { kind: "ok", capacity: { ...preset, ...resources }, isBaseline: false };
 }
-

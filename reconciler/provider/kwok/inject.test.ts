@@ -38,7 +38,9 @@ test("W56: a fault becomes an entry of the Node's annotation, once for one id", 
   await faults.inject(id, { kind: "xid", code: 79, gpu: 0, id: "b", atMs: 8 });
   const listed = await faults.list(id);
   expect(listed.kind === "ok" && listed.faults.map((one) => one.id)).toEqual(["a", "b"]);
-  expect(annotation()).toEqual(listed.kind === "ok" ? { ok: true, faults: listed.faults } : {} as never);
+  expect(annotation()).toEqual(
+    listed.kind === "ok" ? { ok: true, faults: listed.faults } : ({} as never),
+  );
   expect(await faults.clear(id)).toEqual({ kind: "ok" });
   expect(annotation()).toEqual({ ok: true, faults: [] });
 });

@@ -210,7 +210,14 @@ describe("reboot()", () => {
     expect(await announced('{"kind": "preemption"}')).toEqual(bare);
     const full = { kind: "preemption", atMs: 60_000, message: "capacity is needed" } as const;
     expect(await announced(JSON.stringify(full))).toEqual(full);
-    for (const odd of ["", "{", "[]", '{"kind": "end"}', '{"kind": "preemption", "atMs": -1}', null]) {
+    for (const odd of [
+      "",
+      "{",
+      "[]",
+      '{"kind": "end"}',
+      '{"kind": "preemption", "atMs": -1}',
+      null,
+    ]) {
       expect(await announced(odd)).toBeNull();
     }
   });

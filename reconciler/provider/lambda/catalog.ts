@@ -10,10 +10,10 @@ import type {
   Inspection,
   Offered,
   OffersAnswer,
-  Place, PoolPlace,
+  Place,
+  PoolPlace,
 } from "../../core/provider.ts";
 import type { Failed, LambdaApi } from "./api.ts";
-
 
 const text = v.string();
 const Named = v.object({ name: text });

@@ -3,11 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  LAMBDA_KEY,
-  PRICE_CENTS,
-  serveLambda,
-} from "../../../test/fixture/cloud/lambda-server.ts";
+import { LAMBDA_KEY, PRICE_CENTS, serveLambda } from "../../../test/fixture/cloud/lambda-server.ts";
 import {
   contractFleetId,
   contractRequest,
@@ -88,7 +84,11 @@ describe("openLambda()", () => {
   });
 
   const codes: [number, string, object][] = [
-    [400, "instance-operations/launch/insufficient-capacity", { kind: "refused", class: "capacity" }],
+    [
+      400,
+      "instance-operations/launch/insufficient-capacity",
+      { kind: "refused", class: "capacity" },
+    ],
     [400, "global/quota-exceeded", { kind: "refused", class: "quota" }],
     [400, "global/invalid-parameters", { kind: "refused", class: "bad_request" }],
     [
@@ -113,7 +113,11 @@ describe("openLambda()", () => {
   });
 
   const odd: [string, () => Response, object][] = [
-    ["200 without an id", () => Response.json({ data: { instance_ids: [] } }), { kind: "ambiguous" }],
+    [
+      "200 without an id",
+      () => Response.json({ data: { instance_ids: [] } }),
+      { kind: "ambiguous" },
+    ],
     ["200 with HTML", () => new Response("<html>"), { kind: "ambiguous" }],
     ["200 of another shape", () => Response.json({ data: null }), { kind: "ambiguous" }],
     ["503 of a gateway", () => new Response("busy", { status: 503 }), { kind: "ambiguous" }],
@@ -286,11 +290,19 @@ describe("openLambda()", () => {
 
   const inspections: [string, Partial<PoolPlace>, string][] = [
     ["a key that is registered", { sshKeys: ["ops"] }, ""],
-    ["a key by a wrong name", { sshKeys: ["opz"] }, "fail ssh key: opz is not registered: the account has ops"],
+    [
+      "a key by a wrong name",
+      { sshKeys: ["opz"] },
+      "fail ssh key: opz is not registered: the account has ops",
+    ],
     ["a sound place", {}, ""],
     ["no region", { region: null }, "fail region: not set: Lambda needs one, set region on"],
     ["a region by a wrong name", { region: "us-west1" }, "did you mean us-west-1?"],
-    ["a type by a wrong name", { instanceType: "gpu_8x_h100_sxm" }, "did you mean gpu_8x_h100_sxm5?"],
+    [
+      "a type by a wrong name",
+      { instanceType: "gpu_8x_h100_sxm" },
+      "did you mean gpu_8x_h100_sxm5?",
+    ],
     ["spot", { market: "spot" }, "fail market: Lambda sells on-demand instances only"],
   ];
   test.each(inspections)("inspect(): %s", async (_what, change, expected) => {

@@ -346,6 +346,8 @@ test("a control plane that no longer leads claims and releases nothing", async (
   const table = newer.claimTable();
   const bad = await openTest(table, three()).provider.create(ask("n2"), fence("n2"), null);
   expect(bad).toMatchObject({ kind: "ambiguous", message: expect.stringContaining("epoch") });
-  expect((await openTest(table, three()).provider.terminate(id, fence("n1"))).kind).toBe("ambiguous");
+  expect((await openTest(table, three()).provider.terminate(id, fence("n1"))).kind).toBe(
+    "ambiguous",
+  );
   expect(await old.names()).toEqual(["a running"]);
 });

@@ -122,7 +122,8 @@ function openLate(hostKey: string, answers: (HostKeysAnswer | Error | "hangs")[]
     bootstrap: bootstrapper.run.bind(bootstrapper),
     keyProblem: null,
     readMetric: never,
-    slurm: null, tasks: null,
+    slurm: null,
+    tasks: null,
   };
   const attempt = () => execute(operation, targets, new AbortController().signal);
   const step = (ms: number) => {
@@ -134,7 +135,10 @@ function openLate(hostKey: string, answers: (HostKeysAnswer | Error | "hangs")[]
 
 describe("a provider that reports host keys late", () => {
   const none: HostKeysAnswer = { kind: "ok", hostKeys: [] };
-  const keys: HostKeysAnswer = { kind: "ok", hostKeys: ["ssh-ed25519 AAAA root@n", "ssh-rsa BBBB"] };
+  const keys: HostKeysAnswer = {
+    kind: "ok",
+    hostKeys: ["ssh-ed25519 AAAA root@n", "ssh-rsa BBBB"],
+  };
   const failed: HostKeysAnswer = { kind: "failed", class: "unavailable", message: "503" };
   const waits = { kind: "refused", class: "bootstrap", unspent: true };
   const pinned: HostKeyCheck = { kind: "pinned", keys: ["AAAA", "BBBB"] };

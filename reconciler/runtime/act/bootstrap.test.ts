@@ -129,7 +129,12 @@ test("run() accepts a first key once: what was cut short goes on with the key th
 });
 
 const error = "the disk is full";
-const refused = { kind: "refused", class: "bootstrap", retryAfterMs: null, message: error } as const;
+const refused = {
+  kind: "refused",
+  class: "bootstrap",
+  retryAfterMs: null,
+  message: error,
+} as const;
 const seenKey = { hostKey: "KEY" } as BootstrapAttempt;
 
 test.each<[string, Ended, Outcome]>([
@@ -158,7 +163,11 @@ test.each<[string, Ended, Outcome]>([
     { kind: "interrupted", attempt: seenKey },
     { kind: "ambiguous", message: "interrupted: it goes on where it was" },
   ],
-  ["called off", { kind: "cancelled", attempt: seenKey }, { kind: "ambiguous", message: "cancelled" }],
+  [
+    "called off",
+    { kind: "cancelled", attempt: seenKey },
+    { kind: "ambiguous", message: "cancelled" },
+  ],
 ])("run() that ends: %s", async (_what, ended, outcome) => {
   expect((await carry(operation(), ended)).outcome).toEqual(outcome);
 });
@@ -223,8 +232,16 @@ test.each<[string, object]>([
 
 test.each<[string, Partial<BootstrapOperation["payload"]>, HostKeyCheck]>([
   ["insecure", { hostKey: "insecure", hostKeys: ["A"] }, { kind: "insecure" }],
-  ["what the provider tells", { hostKey: "provider", hostKeys: ["A"] }, { kind: "pinned", keys: ["A"] }],
-  ["what was seen first", { hostKey: "first-use", hostKeys: ["B"] }, { kind: "pinned", keys: ["B"] }],
+  [
+    "what the provider tells",
+    { hostKey: "provider", hostKeys: ["A"] },
+    { kind: "pinned", keys: ["A"] },
+  ],
+  [
+    "what was seen first",
+    { hostKey: "first-use", hostKeys: ["B"] },
+    { kind: "pinned", keys: ["B"] },
+  ],
   [
     "a file before what the provider tells",
     { hostKey: "known_hosts:/hosts", hostKeys: ["A"] },

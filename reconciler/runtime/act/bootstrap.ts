@@ -123,10 +123,7 @@ export class Bootstrapper {
     return pass;
   }
 
-  async #jobOf(
-    { node, pool, payload }: BootstrapOperation,
-    askKeys: AskHostKeys,
-  ): Promise<Job> {
+  async #jobOf({ node, pool, payload }: BootstrapOperation, askKeys: AskHostKeys): Promise<Job> {
     const { keyPath, address, port, user, jump } = payload;
     if (keyPath === null) throw new Error("ssh_private_key_path is not set for the pool");
     const privateKey = await this.#ports.readKey(keyPath);

@@ -12,7 +12,12 @@ import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 const NODE = nodeOf("n", { fence: 7, session: sessionOf() });
 const FENCE = { nodeId: NODE.id, fence: 7, sessionId: sessionOf().id };
 const REQUEST = { token: "t", name: "n" };
-const CREATE = { kind: "create", provider: POOL, offer: "o", request: REQUEST } as unknown as Payload;
+const CREATE = {
+  kind: "create",
+  provider: POOL,
+  offer: "o",
+  request: REQUEST,
+} as unknown as Payload;
 const MACHINE = "i-1" as InstanceId;
 const TERMINATE: Payload = { kind: "terminate", provider: POOL, instanceId: MACHINE };
 const REBOOT: Payload = { kind: "reboot", provider: POOL, instanceId: MACHINE, bootId: "b" };
@@ -43,20 +48,32 @@ async function run(payload: Payload, answer: unknown, lacks: Partial<Record<stri
   const provider = Object.fromEntries(methods.map((name) => [name, note(name)])) as unknown;
   const scheduler = { cordon: note("cordon"), uncordon: note("uncordon"), drain: note("drain") };
   const targets: Targets = {
-    provider: (name) => (name === POOL && lacks["provider"] !== true ? (provider as Provider) : null),
+    provider: (name) =>
+      name === POOL && lacks["provider"] !== true ? (provider as Provider) : null,
     scheduler: scheduler as unknown as Scheduler,
     credential: (id) => `credential of ${id}`,
     bootstrap: lacks["bootstrap"] === true ? null : note("bootstrap"),
     keyProblem: null,
     readMetric: null,
-    slurm: null, tasks: null,
+    slurm: null,
+    tasks: null,
   };
   const operation = operationOf(NODE, payload, { fence: 7 });
   return { outcome: await execute(operation, targets, signal), calls, operation };
 }
 
-const done = (more: object = {}): Outcome => ({ kind: "done", instance: null, message: null, ...more });
-const REFUSED = { kind: "refused", class: "quota", message: "no", retryAfterMs: waitMs(5) } as const;
+const done = (more: object = {}): Outcome => ({
+  kind: "done",
+  instance: null,
+  message: null,
+  ...more,
+});
+const REFUSED = {
+  kind: "refused",
+  class: "quota",
+  message: "no",
+  retryAfterMs: waitMs(5),
+} as const;
 const LOST = { kind: "ambiguous", message: "lost" } as const;
 
 describe("execute() at a provider", () => {
@@ -66,7 +83,12 @@ describe("execute() at a provider", () => {
     ["a refused create", CREATE, REFUSED, REFUSED],
     ["a create that nobody answers", CREATE, LOST, LOST],
     ["an accepted end", TERMINATE, { kind: "accepted" }, done({ message: "accepted" })],
-    ["an end of what is not there", TERMINATE, { kind: "not_found" }, done({ message: "not_found", isUnknown: true })],
+    [
+      "an end of what is not there",
+      TERMINATE,
+      { kind: "not_found" },
+      done({ message: "not_found", isUnknown: true }),
+    ],
     ["a refused end", TERMINATE, REFUSED, REFUSED],
     ["an accepted reboot", REBOOT, { kind: "accepted" }, done({ message: "accepted" })],
     ["a refused reboot", REBOOT, REFUSED, REFUSED],

@@ -58,17 +58,9 @@ describe("fillNotifier()", () => {
     [{ drainUrl: "${NO}" }, [[`${AT}.drain_url`, "environment variable NO is not set"]]],
     [
       { drainStatusUrl: "${BAD}" },
-      [
-        [
-          `${AT}.drain_status_url`,
-          "filled in, ${BAD} is not usable: not an absolute URL",
-        ],
-      ],
+      [[`${AT}.drain_status_url`, "filled in, ${BAD} is not usable: not an absolute URL"]],
     ],
-    [
-      { headers: { X: "${NO}" } },
-      [[`${AT}.headers.X`, "environment variable NO is not set"]],
-    ],
+    [{ headers: { X: "${NO}" } }, [[`${AT}.headers.X`, "environment variable NO is not set"]]],
     [
       { headers: { X: "${LINE}" } },
       [[`${AT}.headers.X`, "filled in, header X is not one line of ASCII text"]],
@@ -88,6 +80,8 @@ describe("fillNotifier()", () => {
   });
 
   test("asks of a URL without names no less", () => {
-    expect(problems({ cordonUrl: "ftp://x" })[0]?.[1]).toStartWith("filled in, ftp://x is not usable");
+    expect(problems({ cordonUrl: "ftp://x" })[0]?.[1]).toStartWith(
+      "filled in, ftp://x is not usable",
+    );
   });
 });

@@ -54,7 +54,8 @@ function world(cls: ProviderClass = "token", permit: Permit = ALWAYS) {
     bootstrap: null,
     keyProblem: null,
     readMetric: null,
-    slurm: null, tasks: null,
+    slurm: null,
+    tasks: null,
   };
   const clock = new VirtualClock();
   const runner = new Runner(targets, clock, () => undefined, permit);
@@ -183,7 +184,8 @@ function lanes(permit: Permit = ALWAYS) {
     bootstrap: ({ id }, signal) => hang(String(id), signal),
     keyProblem: null,
     readMetric: null,
-    slurm: null, tasks: null,
+    slurm: null,
+    tasks: null,
   };
   const clock = new VirtualClock();
   let hints = 0;
@@ -235,7 +237,10 @@ describe("Runner and its lanes", () => {
       ...many(20, KINDS.drain),
       ...many(20, KINDS.reboot),
     ];
-    const more = [{ ...KINDS.create, provider: "b" }, { ...KINDS.terminate, provider: "b" }];
+    const more = [
+      { ...KINDS.create, provider: "b" },
+      { ...KINDS.terminate, provider: "b" },
+    ];
     const last = [...more, KINDS.cordon, { kind: "uncordon", why: "x", mirror: false }];
     const named = [...full, ...others, ...last.flatMap((payload) => many(1, payload))];
     const all = named.map((one, i) => ({ ...one, id: `o${i}` as OperationId }));
@@ -372,7 +377,9 @@ describe("mayCall()", () => {
     expect(mayCall(operation("create"), targets)).toBe(true);
     const asked = { attempts: 1 };
     expect(mayCall(operation("create", asked), targets)).toBe(false);
-    expect(mayCall(operation("create", { ...asked, lookups: LOOKUPS_MIN - 1 }), targets)).toBe(false);
+    expect(mayCall(operation("create", { ...asked, lookups: LOOKUPS_MIN - 1 }), targets)).toBe(
+      false,
+    );
     expect(mayCall(operation("create", { ...asked, lookups: LOOKUPS_MIN }), targets)).toBe(true);
     expect(LOOKUPS_MIN).toBe(2);
   });

@@ -22,7 +22,12 @@ function open({ isRecorded = true } = {}) {
   });
   const submit = (text: string, key: string | null = null) =>
     runs.submit({ text, templates: {} }, { by, key: key as CommandId | null, cleanup: false });
-  const states = (): string => runs.list().reverse().map(({ state }) => state).join();
+  const states = (): string =>
+    runs
+      .list()
+      .reverse()
+      .map(({ state }) => state)
+      .join();
   return { clock, runner, rows, runs, submit, states };
 }
 
@@ -44,7 +49,10 @@ test("W54: one workflow runs at a time, in order, with a row at its start and at
   expect(runs.get("w1")?.run).toMatchObject({ duration_ms: 7, error: null });
   expect(runs.get("w2")?.run).toMatchObject({
     error: "Sleep/b: broke",
-    tasks: [{ state: "failed", duration_ms: 5 }, { id: "c", state: "waiting" }],
+    tasks: [
+      { state: "failed", duration_ms: 5 },
+      { id: "c", state: "waiting" },
+    ],
   });
   const ends = rows.filter(({ verb }) => verb === "end");
   expect(ends.map(({ id, code, detail, name }) => [id, code, detail, name])).toEqual([

@@ -11,7 +11,10 @@ const RANDOM_CHARS = 12;
 
 /** Letters and digits in groups: `Alice (laptop)` gives `alice-laptop`. */
 export function slugOf(label: string): string {
-  return label.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+  return label
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
 }
 
 /** Whole words of one within the other, in a row. */

@@ -70,5 +70,10 @@ export function blockOf(remote: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(remote);
   if (mapped?.[1] !== undefined) return mapped[1];
   const words = wordsOf(remote.split("%", 1)[0] ?? "");
-  return words === null ? remote : words.slice(0, 4).map((word) => word.toString(16)).join(":");
+  return words === null
+    ? remote
+    : words
+        .slice(0, 4)
+        .map((word) => word.toString(16))
+        .join(":");
 }

@@ -82,7 +82,7 @@ test("C11: pages give every row once, newest first, whatever the filter and what
           if (page.next === null) break;
           expect(page.rows.length).toBe(asked.limit);
           cursor = page.next;
-          await table.append(later[turn % later.length] ?? before[0] ?? later[0] as AuditDraft);
+          await table.append(later[turn % later.length] ?? before[0] ?? (later[0] as AuditDraft));
           await audit.share({ ...(later[0] as AuditDraft), at: turn });
         }
         expect(seen).toEqual(wanted);

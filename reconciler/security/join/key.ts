@@ -31,7 +31,7 @@ export function useKey(key: NodeKey, shown: number, now: number): NodeKey | null
     return { number: shown, floor: shown, at: now, usedAt: now, deadline: null };
   }
   if (shown < key.number) return shown > key.floor ? { ...key, floor: shown } : null;
-    // Rotation 0 needs no row, so a fleet of thousands does not begin with a write for each node.
+  // Rotation 0 needs no row, so a fleet of thousands does not begin with a write for each node.
   if (key.number === 0 || key.usedAt !== null) return null;
   return { ...key, floor: shown, usedAt: now, deadline: null };
 }

@@ -24,7 +24,8 @@ export type Sight = {
 };
 
 export type Place =
-  { kind: "ok"; node: NodeId } | { kind: "refused"; why: "other" | "gone"; message: string };
+  | { kind: "ok"; node: NodeId }
+  | { kind: "refused"; why: "other" | "gone"; message: string };
 
 /** `credentialOf` reads a node's stored credential. */
 export function judgePlace(from: {

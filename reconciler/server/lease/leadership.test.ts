@@ -98,7 +98,9 @@ describe("openSharedLeadership()", () => {
     await all.page(leadership, "/readyz");
     await pass(clock, 500);
     const why = "a write was refused: another one leads";
-    expect(said("lost the leadership")).toEqual([["warn", "lost the leadership", { epoch: 1, why }]]);
+    expect(said("lost the leadership")).toEqual([
+      ["warn", "lost the leadership", { epoch: 1, why }],
+    ]);
   });
 
   test("says why it cannot take the lead, gives it back, and takes it when it can", async () => {
@@ -142,7 +144,10 @@ describe("openSharedLeadership()", () => {
     const { clock, table, parts, said, cloud, state } = all;
     const gate = Promise.withResolvers<void>();
     const { openProviders } = parts;
-    parts.openProviders = async (configs, store) => (await gate.promise, openProviders(configs, store));
+    parts.openProviders = async (configs, store) => (
+      await gate.promise,
+      openProviders(configs, store)
+    );
     const leadership = await all.shared();
     leadership.begin();
     await pass(clock, 200);
@@ -150,7 +155,11 @@ describe("openSharedLeadership()", () => {
     const stopped = leadership.stop(0);
     gate.resolve();
     await during(clock, stopped);
-    expect([(await table.read())?.holder, said("became the leader").length, state.closed]).toEqual(["", 0, 1]);
+    expect([(await table.read())?.holder, said("became the leader").length, state.closed]).toEqual([
+      "",
+      0,
+      1,
+    ]);
     expect(await countOf(cloud)).toBe(0);
   });
 
@@ -171,7 +180,9 @@ describe("openSharedLeadership()", () => {
     const leadership = await all.shared();
     leadership.begin();
     await pass(clock, 11_000);
-    expect([said("became the leader").length, state.closed, await countOf(cloud)]).toEqual([0, 1, 0]);
+    expect([said("became the leader").length, state.closed, await countOf(cloud)]).toEqual([
+      0, 1, 0,
+    ]);
     await pass(clock, 15_000);
     expect(said("became the leader").length).toBe(1);
   });

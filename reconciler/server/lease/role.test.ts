@@ -135,7 +135,6 @@ pools:
   - { name: q, provider: fake, instance_type: t, scaling: { min_nodes: 0, max_nodes: 1 } }
 `;
 
-
 describe("openOwnLeadership()", () => {
   const openOwn = async (more: (parts: Parts, store: Store) => void | Promise<void> = () => {}) => {
     const all = await setUpParts("memory:");

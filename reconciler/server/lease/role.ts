@@ -232,11 +232,7 @@ function openConsole({ openConsole: open, dryRun }: Parts): ConsoleCluster | nul
 }
 
 /** What is committed is logged, and traced where traces go. */
-function tellChanges(
-  parts: Parts,
-  store: Store,
-  reconciler: ControlPlane["reconciler"],
-): void {
+function tellChanges(parts: Parts, store: Store, reconciler: ControlPlane["reconciler"]): void {
   const { clock, log, traces } = parts;
   const story = new Story({ clock, log, node: (id) => reconciler.fleet().nodes.get(id) });
   store.on("committed", (change) => {

@@ -14,10 +14,12 @@ export type ConfigMapItem = {
   op: Op;
 };
 export type PriorityClassItem =
-  { name: string; op: "create"; value: number } | { name: string; op: "delete" };
+  | { name: string; op: "create"; value: number }
+  | { name: string; op: "delete" };
 /** By name or by labels. */
 export type RestartItem = { namespace: string } & (
-  { name: string } | { labels: Record<string, string> }
+  | { name: string }
+  | { labels: Record<string, string> }
 );
 
 export type ConfigureParams = {
@@ -103,11 +105,7 @@ function readOp(op: string, what: string): Op {
   throw new TaskError(`invalid ${what} operation ${op}; supported: create, delete`);
 }
 
-function readRestart(
-  namespace: string,
-  name: string,
-  labels: Record<string, string>,
-): RestartItem {
+function readRestart(namespace: string, name: string, labels: Record<string, string>): RestartItem {
   if (namespace === "") throw new TaskError("must provide namespace when restarting deployment");
   const keys = Object.keys(labels);
   if ((name === "") === (keys.length === 0)) {

@@ -42,39 +42,45 @@ function created(node: VirtualNode): SetNode {
 function after(live: readonly SetNode[], entries: readonly Entry[]): SetNode[] {
   const plan = planNodes(read(entries), live);
   const gone = new Set(plan.remove.map(({ name }) => name));
-  const kept = live.filter(({ name }) => !gone.has(name)).map((node) => {
-    const patch = plan.patch.find(({ name }) => name === node.name)?.node ?? null;
-    if (patch === null) return node;
-    const merged = (own: Record<string, string>, given: unknown) => {
-      const pairs = Object.entries({ ...own, ...(given as object | undefined) });
-      return Object.fromEntries(pairs.filter(([, value]) => value !== null));
-    };
-    const spec = (patch.spec ?? {}) as { taints?: object[] };
-    const { labels, annotations } = patch.metadata;
-    return created({
-      metadata: {
-        name: node.name,
-        labels: merged(node.labels, labels),
-        annotations: merged(node.annotations, annotations),
-      },
-      spec: { taints: spec.taints ?? node.taints },
-      status: { capacity: node.capacity, allocatable: node.allocatable, conditions: [] },
-    } as unknown as VirtualNode);
-  });
+  const kept = live
+    .filter(({ name }) => !gone.has(name))
+    .map((node) => {
+      const patch = plan.patch.find(({ name }) => name === node.name)?.node ?? null;
+      if (patch === null) return node;
+      const merged = (own: Record<string, string>, given: unknown) => {
+        const pairs = Object.entries({ ...own, ...(given as object | undefined) });
+        return Object.fromEntries(pairs.filter(([, value]) => value !== null));
+      };
+      const spec = (patch.spec ?? {}) as { taints?: object[] };
+      const { labels, annotations } = patch.metadata;
+      return created({
+        metadata: {
+          name: node.name,
+          labels: merged(node.labels, labels),
+          annotations: merged(node.annotations, annotations),
+        },
+        spec: { taints: spec.taints ?? node.taints },
+        status: { capacity: node.capacity, allocatable: node.allocatable, conditions: [] },
+      } as unknown as VirtualNode);
+    });
   return [...kept, ...plan.create.map(created)];
 }
 
 /** Type and labels of each node, without names. */
 const shapes = (nodes: readonly SetNode[]): string[] =>
-  nodes.map(({ stored, labels, taints }) => {
-    return JSON.stringify([stored?.type, labels["a"], labels["b"], taints.length]);
-  }).sort();
+  nodes
+    .map(({ stored, labels, taints }) => {
+      return JSON.stringify([stored?.type, labels["a"], labels["b"], taints.length]);
+    })
+    .sort();
 const wanted = (entries: readonly Entry[]): string[] =>
-  entries.flatMap(({ type, count, labels, taint }) =>
-    Array.from({ length: count }, () =>
-      JSON.stringify([type, labels["a"], labels["b"], taint ? 1 : 0]),
-    ),
-  ).sort();
+  entries
+    .flatMap(({ type, count, labels, taint }) =>
+      Array.from({ length: count }, () =>
+        JSON.stringify([type, labels["a"], labels["b"], taint ? 1 : 0]),
+      ),
+    )
+    .sort();
 
 describe("planNodes()", () => {
   test("W39: any list follows any other, and a second run changes nothing", () => {
@@ -93,13 +99,16 @@ describe("planNodes()", () => {
 
   test("W40: in any order of the entries, nodes of the same entry keep their names", () => {
     fc.assert(
-      fc.property(list.chain((one) => fc.tuple(fc.constant(one), fc.shuffledSubarray(one))), (pair) => {
-        const [first, second] = pair;
-        const live = after([], first);
-        const { create, patch, remove, kept } = planNodes(read(second), live);
-        expect([create, patch]).toEqual([[], []]);
-        expect(kept.length + remove.length).toBe(live.length);
-      }),
+      fc.property(
+        list.chain((one) => fc.tuple(fc.constant(one), fc.shuffledSubarray(one))),
+        (pair) => {
+          const [first, second] = pair;
+          const live = after([], first);
+          const { create, patch, remove, kept } = planNodes(read(second), live);
+          expect([create, patch]).toEqual([[], []]);
+          expect(kept.length + remove.length).toBe(live.length);
+        },
+      ),
     );
   });
 

@@ -44,8 +44,7 @@ export const checkNode: TaskType = {
       const names = refTaskId === null ? null : run.state.nodes(refTaskId);
       if (run.isDryRun) return;
       if (names?.length === 0) throw new TaskError(`task ${refTaskId} chose no node`);
-      const check =
-        names === null ? new Selected(about, selectors ?? []) : new Named(about, names);
+      const check = names === null ? new Selected(about, selectors ?? []) : new Named(about, names);
       await (timeout === 0 ? look(run, check) : watch(run, check, timeout));
     };
   },

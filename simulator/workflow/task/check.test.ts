@@ -36,7 +36,14 @@ const putPod = (world: TaskRun, name: string, phase: string, node: string | null
       conditions: [
         { type: "Ready", status: "False" },
         ...(node === null
-          ? [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "0/3 nodes" }]
+          ? [
+              {
+                type: "PodScheduled",
+                status: "False",
+                reason: "Unschedulable",
+                message: "0/3 nodes",
+              },
+            ]
           : []),
       ],
     },

@@ -36,10 +36,7 @@ test.each([
     "must provide value when creating PriorityClass",
   ],
   [`{${T}, priorityClasses: [{name: a, op: create, value: 0}]}`, "accepted"],
-  [
-    `{${T}, deploymentRestarts: [{name: a}]}`,
-    "must provide namespace when restarting deployment",
-  ],
+  [`{${T}, deploymentRestarts: [{name: a}]}`, "must provide namespace when restarting deployment"],
   [
     `{${T}, deploymentRestarts: [{namespace: a}]}`,
     "must provide either name or labels when restarting deployment",
@@ -53,10 +50,7 @@ test.each([
     "must provide non-empty label name when restarting deployment",
   ],
   [`{${T}, namespaces: [{op: create}]}`, "namespaces[0]: must specify name"],
-  [
-    `{${T}, configmaps: [{name: a, op: create}]}`,
-    "configmaps[0]: must specify name and namespace",
-  ],
+  [`{${T}, configmaps: [{name: a, op: create}]}`, "configmaps[0]: must specify name and namespace"],
   ["{timeout: 5}", "failed to parse parameters: timeout: expected a duration such as 30s"],
   [`{${T}, node: []}`, 'failed to parse parameters: unknown key "node": did you mean "nodes"?'],
   [`{${T}, nodes: 5}`, "failed to parse parameters: nodes: expected a list of node entries"],
@@ -77,7 +71,10 @@ test.each([
   ["{type: a, count: 1, lables: {}}", `${PARSE}nodes[0]: unknown key "lables"; did you mean l`],
   ["{type: a, count: 1, labels: {x: [1]}}", `${PARSE}nodes[0].labels.x: expected text, found a`],
   ["{type: a, count: 1, labels: {navarch.dev/nodeset: b}}", "nodes[0].labels: navarch.dev/nodes"],
-  ["{type: a, count: 1, resources: {cpu: lots}}", `${PARSE}nodes[0].resources.cpu: expected a quan`],
+  [
+    "{type: a, count: 1, resources: {cpu: lots}}",
+    `${PARSE}nodes[0].resources.cpu: expected a quan`,
+  ],
   ["{type: a, count: 1, resources: {cpu: -1}}", `${PARSE}nodes[0].resources.cpu: expected a quan`],
   ["{type: a, count: 1, taint: 1}", `${PARSE}nodes[0].taint: expected true or false, found 1`],
   ["{type: a, count: 1, conditions: [{status: x}]}", "nodes[0].conditions[0]: must specify type"],

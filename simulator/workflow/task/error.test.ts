@@ -103,10 +103,7 @@ const ERRORS: readonly (readonly [string[], string, number?])[] = [
     1,
   ],
   [
-    [
-      formed("template: job.yml, nameFormat: same"),
-      submitObj("refTaskId: reg, count: 2"),
-    ],
+    [formed("template: job.yml, nameFormat: same"), submitObj("refTaskId: reg, count: 2")],
     "SubmitObj/x: failed to create resource batch/v1, Resource=jobs same: " +
       'jobs.batch "same" already exists',
     1,
@@ -156,14 +153,8 @@ const ERRORS: readonly (readonly [string[], string, number?])[] = [
   [[of("DeleteObj", "refTaskId: gone")], "DeleteObj/x: unreferenced task ID gone"],
 
   [[of("CheckPod", "status: Running")], "CheckPod/x: missing parameter 'refTaskId'"],
-  [
-    [of("CheckPod", "refTaskId: x")],
-    "CheckPod/x: missing parameters 'status' and/or 'nodeLabels'",
-  ],
-  [
-    [of("CheckPod", "refTaskId: gone, status: Running")],
-    "CheckPod/x: unreferenced task ID gone",
-  ],
+  [[of("CheckPod", "refTaskId: x")], "CheckPod/x: missing parameters 'status' and/or 'nodeLabels'"],
+  [[of("CheckPod", "refTaskId: gone, status: Running")], "CheckPod/x: unreferenced task ID gone"],
   [
     [REGISTER, submitObj("refTaskId: reg"), of("CheckPod", "refTaskId: x, status: Running")],
     "CheckPod/x: no pods to check",
@@ -200,7 +191,10 @@ const ERRORS: readonly (readonly [string[], string, number?])[] = [
   ...[
     ["op: equal", "must specify name and namespace"],
     ["name: a, op: equal", "must specify name and namespace"],
-    ["name: a, namespace: b, op: same", "invalid configmap operation same; supported: equal, subset"],
+    [
+      "name: a, namespace: b, op: same",
+      "invalid configmap operation same; supported: equal, subset",
+    ],
     ["name: a, namespace: b", "invalid configmap operation ; supported: equal, subset"],
     ["name: a, namespace: b, op: equal", "failed to get configmap b/a: it does not exist"],
   ].map(([params = "", message = ""]): [string[], string] => [
@@ -215,7 +209,9 @@ async function run(tasks: readonly string[], isDryRun = false) {
   const read = readWorkflow(`name: errors\ntasks:\n${tasks.join("\n")}\n`, "w.yml");
   if (!read.ok) return { status: "failed", message: read.message, created: 0 };
   let isOver = false;
-  const running = runWorkflows([read.workflow], { ...world.run, isDryRun }).finally(() => (isOver = true));
+  const running = runWorkflows([read.workflow], { ...world.run, isDryRun }).finally(
+    () => (isOver = true),
+  );
   for (let step = 0; step < 5_000 && !isOver; step += 1) await world.clock.pass(50);
   const { status, message } = await running;
   return { status, message, created: world.server.objects.size };
@@ -226,7 +222,10 @@ const SUBMITTED = [PODS, submitObj("refTaskId: reg, params: {n: 1}")];
 test.each<[string[], string]>([
   [[of("UpdateObj", "refTaskId: gone, state: {a: 1}")], "UpdateObj/x: unreferenced task ID gone"],
   [[of("CheckObj", "refTaskId: gone, state: {a: 1}")], "CheckObj/x: unreferenced task ID gone"],
-  [[of("CheckObj", "refTaskId: x, index: 3, state: {a: 1}")], "CheckObj/x: index 3 is out of range"],
+  [
+    [of("CheckObj", "refTaskId: x, index: 3, state: {a: 1}")],
+    "CheckObj/x: index 3 is out of range",
+  ],
   [[of("CheckPod", "refTaskId: gone, status: Running")], "CheckPod/x: unreferenced task ID gone"],
   [[of("DeleteObj", "refTaskId: gone")], "DeleteObj/x: unreferenced task ID gone"],
   [[of("CheckNode", "refTaskId: x, state: {a: 1}")], "CheckNode/x: unreferenced task ID x"],
@@ -239,7 +238,13 @@ test.each<[string[], string]>([
 
 test("a dry run compiles the expressions of pods, and passes what refers to tasks before it", async () => {
   const named = (format: string, then: readonly string[]) =>
-    run([formed(`template: job.yml, nameFormat: a, podNameFormat: "${format}", podCount: 1`), ...then], true);
+    run(
+      [
+        formed(`template: job.yml, nameFormat: a, podNameFormat: "${format}", podCount: 1`),
+        ...then,
+      ],
+      true,
+    );
   const pod = of("CheckPod", "refTaskId: x, status: Running, timeout: 1h");
   const bad = await named("(", [submitObj("refTaskId: reg"), pod]);
   expect(bad.message).toContain("CheckPod/x: failed to compile regexp '('");

@@ -21,7 +21,8 @@ class TestFleet implements Fleet {
   failsOn = "";
   #answer<T>(value: T) {
     const message = this.problem;
-    const answer = message === null ? { ok: true as const, value } : { ok: false as const, message };
+    const answer =
+      message === null ? { ok: true as const, value } : { ok: false as const, message };
     return Promise.resolve(answer);
   }
   nodes = () => this.#answer(this.list);
@@ -106,17 +107,33 @@ test.each<[string, unknown, string]>([
   ["both", { pool: "train", fault: { ecc: true }, clear: true }, "exclude each other"],
   ["false", { pool: "train", fault: { ecc: false } }, "fault.ecc: expected true"],
   ["a code", { pool: "train", fault: { xid: 1000 } }, "failed to parse parameters: fault.xid: "],
-  ["a GPU", { pool: "train", fault: { xid: 79, gpu: 64 } }, "failed to parse parameters: fault.gpu: "],
+  [
+    "a GPU",
+    { pool: "train", fault: { xid: 79, gpu: 64 } },
+    "failed to parse parameters: fault.gpu: ",
+  ],
   ["a key", { pool: "train", fault: { xids: 79 } }, "failed to parse parameters: fault: "],
   ["empty", { selectors: [{}], fault: { ecc: true } }, "selectors.0: expected a label or more"],
-  ["none", { pool: "train", pick: 0, fault: { ecc: true } },
-    "cannot pick 0 of 4 healthy serving nodes in pool train: expected 1 to 4"],
-  ["too many", { pool: "train", pick: 5, fault: { ecc: true } },
-    "cannot pick 5 of 4 healthy serving nodes in pool train: expected 1 to 4"],
-  ["a pool", { pool: "trains", fault: { ecc: true } },
-    'cannot pick 1 of 0 healthy serving nodes in pool trains (did you mean "train"?)'],
-  ["another pool", { pool: "inference", fault: { ecc: true } },
-    "cannot pick 1 of 0 healthy serving nodes in pool inference (pools with nodes: train)"],
+  [
+    "none",
+    { pool: "train", pick: 0, fault: { ecc: true } },
+    "cannot pick 0 of 4 healthy serving nodes in pool train: expected 1 to 4",
+  ],
+  [
+    "too many",
+    { pool: "train", pick: 5, fault: { ecc: true } },
+    "cannot pick 5 of 4 healthy serving nodes in pool train: expected 1 to 4",
+  ],
+  [
+    "a pool",
+    { pool: "trains", fault: { ecc: true } },
+    'cannot pick 1 of 0 healthy serving nodes in pool trains (did you mean "train"?)',
+  ],
+  [
+    "another pool",
+    { pool: "inference", fault: { ecc: true } },
+    "cannot pick 1 of 0 healthy serving nodes in pool inference (pools with nodes: train)",
+  ],
   ["a task", { refTaskId: "never", clear: true }, "unreferenced task ID never"],
 ])("W56: InjectFault refuses: %s", async (_name, params, message) => {
   const at = open();
@@ -246,7 +263,8 @@ afterEach(() => {
 test("W55: CheckMetric compares one series of a page", async () => {
   const at = open();
   at.fleet.page = 'up 1\nnodes{pool="train",rack="1"} 3\nnodes{pool="infer"} 2\nodd NaN\n';
-  const check = (params: object) => at.perform("CheckMetric", "t", { value: 3, op: "==", ...params });
+  const check = (params: object) =>
+    at.perform("CheckMetric", "t", { value: 3, op: "==", ...params });
   expect(await check({ name: "nodes", labels: { pool: "train", rack: 1 } })).toBeNull();
   expect(await check({ name: "nodes", labels: { pool: "train" }, op: ">", value: 3 })).toBe(
     'CheckMetric/t: nodes{pool="train"} is 3, expected > 3',

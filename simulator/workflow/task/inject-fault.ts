@@ -57,7 +57,10 @@ export const injectFault: TaskType = {
         return run.state.keepNodes(id, []);
       }
       const chosen = await choose(run, read, fault === null);
-      run.state.keepNodes(id, chosen.map((node) => node.kubernetesNode ?? node.id));
+      run.state.keepNodes(
+        id,
+        chosen.map((node) => node.kubernetesNode ?? node.id),
+      );
       const harm = fault === null ? "clear" : `inject ${formatFault(fault)} into`;
       const names = chosen.map((node) => node.id);
       run.say("info", `InjectFault/${id}: ${harm} ${namesOf(names) || "no node"}`);

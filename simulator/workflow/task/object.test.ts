@@ -21,7 +21,8 @@ async function registered(files: Record<string, string>, more: object = {}): Pro
   return world;
 }
 
-const jobs = (more: object = {}) => registered({ "job.yml": JOB }, { nameFormat: "job{{._ENUM_}}", ...more });
+const jobs = (more: object = {}) =>
+  registered({ "job.yml": JOB }, { nameFormat: "job{{._ENUM_}}", ...more });
 
 describe("RegisterObj", () => {
   test("W18: each block between lines of --- has its own kind", async () => {
@@ -172,7 +173,10 @@ metadata: {generateName: q-}
 value: 3
 status: {phase: New}
 `;
-    const world = await registered({ "two.yml": text }, { podNameFormat: "{{._NAME_}}", podCount: 1 });
+    const world = await registered(
+      { "two.yml": text },
+      { podNameFormat: "{{._NAME_}}", podCount: 1 },
+    );
     expect(await world.perform("SubmitObj", "a", { refTaskId: "reg" })).toBeNull();
     const held = Object.fromEntries(world.server.objects);
     const queue = Object.keys(held).find((path) => path.includes("/queues/q-")) ?? "";
@@ -195,7 +199,10 @@ status: {phase: New}
     world.server.put("/apis/batch/v1/namespaces/default/jobs/job1", { kind: "Job" });
     const params = { refTaskId: "reg", count: 2, canExist: true };
     expect(await world.perform("SubmitObj", "a", params)).toBeNull();
-    expect(world.run.state.submitted("a").objects.map(({ name }) => name)).toEqual(["job1", "job2"]);
+    expect(world.run.state.submitted("a").objects.map(({ name }) => name)).toEqual([
+      "job1",
+      "job2",
+    ]);
     expect(world.run.made.all().map(({ name }) => name)).toEqual(["job default/job2"]);
   });
 

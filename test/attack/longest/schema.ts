@@ -123,10 +123,12 @@ function textMaxOf(part: Part): number {
 
 /** Of a pipe in a pipe, too. */
 function limitOf(part: Part, type: string): number {
-  const inner = (part.pipe ?? []).filter((one) => one !== part).map((one) => {
-    if (one.type === type) return Number(one.requirement);
-    return one.pipe === undefined ? Infinity : limitOf(one, type);
-  });
+  const inner = (part.pipe ?? [])
+    .filter((one) => one !== part)
+    .map((one) => {
+      if (one.type === type) return Number(one.requirement);
+      return one.pipe === undefined ? Infinity : limitOf(one, type);
+    });
   return Math.min(Infinity, ...inner);
 }
 

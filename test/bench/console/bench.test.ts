@@ -53,7 +53,11 @@ test("each stream hears of the changes while agents report", async () => {
 }, 180_000);
 
 test("a stream counts events that come in pieces, and refuses what is none", async () => {
-  const pieces = ["HTTP/1.1 200 OK\r\n\r\n9\r\nid: 1\nevent: pa", "tch\ndata: {}\n\n", "event: beat\n"];
+  const pieces = [
+    "HTTP/1.1 200 OK\r\n\r\n9\r\nid: 1\nevent: pa",
+    "tch\ndata: {}\n\n",
+    "event: beat\n",
+  ];
   const answers = [pieces, ["HTTP/1.1 503 Service Unavailable\r\n\r\n"]];
   const server = Bun.listen({
     hostname: "127.0.0.1",
@@ -71,7 +75,10 @@ test("a stream counts events that come in pieces, and refuses what is none", asy
   const stream = new Stream();
   await stream.open(url, "a=b");
   for (let i = 0; i < 100 && stream.count < 2; i++) await Bun.sleep(10);
-  expect([...stream.events]).toEqual([["patch", 1], ["beat", 1]]);
+  expect([...stream.events]).toEqual([
+    ["patch", 1],
+    ["beat", 1],
+  ]);
   expect(stream.bytes).toBe(pieces.join("").length);
   await expect(new Stream().open(url, "a=b")).rejects.toThrow("503");
   stream.close();

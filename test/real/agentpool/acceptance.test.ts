@@ -169,7 +169,9 @@ describe.skipIf(missing !== null)("AgentPools on a real server", () => {
   test("A13: a pool whose pods fail at once is no hot loop", async () => {
     await Bun.sleep(Math.max(0, 180_000 - (performance.now() - failingSince)));
     const text = await (await bed.plane.fetch("/metrics")).text();
-    const writes = [...text.matchAll(/^navarch_kube_writes_total\{[^}]*pool="failing".*} (\d+)$/gm)];
+    const writes = [
+      ...text.matchAll(/^navarch_kube_writes_total\{[^}]*pool="failing".*} (\d+)$/gm),
+    ];
     const sum = writes.reduce((all, [, count]) => all + Number(count), 0);
     expect(sum).toBeGreaterThan(0);
     expect(sum).toBeLessThan(180);

@@ -126,7 +126,6 @@ describe.if(missing === null)("A11 on a real API server", () => {
   });
 
   test("A11: V11: with another authority in the reply nothing is sent to the server", async () => {
-    
     const { list, close } = await open(openAuthority("other", Date.now()).certificate);
     const got = await list();
     expect(got.kind === "lost" && got.message).toMatch(/certificate/i);
@@ -137,7 +136,7 @@ describe.if(missing === null)("A11 on a real API server", () => {
 describe.if(documents !== null)("Google's discovery document", () => {
   const ask = async (spoil: (google: ReturnType<typeof serveGke>) => void) => {
     const seen: Exchange[] = [];
-    
+
     const authority = openAuthority("c", Date.now()).certificate;
     const isValid = () => true;
     const observe = (one: Exchange) => seen.push(one);

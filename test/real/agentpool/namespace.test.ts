@@ -123,17 +123,19 @@ pools: []
   }, 60_000);
 
   test("V46: a pool whose pods alone may not be read says so, with its namespace", async () => {
-    await apply(JSON.stringify({
-      ...{ apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role" },
-      metadata: { name: ROLE, namespace: "team-b" },
-      rules: [
-        {
-          apiGroups: ["velda.io"],
-          resources: ["agentpools", "agentpools/status", "agentpools/finalizers"],
-          verbs: ["get", "list", "watch", "patch", "update"],
-        },
-      ],
-    }));
+    await apply(
+      JSON.stringify({
+        ...{ apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role" },
+        metadata: { name: ROLE, namespace: "team-b" },
+        rules: [
+          {
+            apiGroups: ["velda.io"],
+            resources: ["agentpools", "agentpools/status", "agentpools/finalizers"],
+            verbs: ["get", "list", "watch", "patch", "update"],
+          },
+        ],
+      }),
+    );
     const words = [`--role=${ROLE}`, "--user=narrow"];
     await ok("-n", "team-b", "create", "rolebinding", "narrow", ...words);
     type Pool = { status?: { conditions?: { type: string; reason: string; message: string }[] } };

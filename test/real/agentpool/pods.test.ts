@@ -88,7 +88,9 @@ describeReal("pods of AgentPools on a real API server", () => {
           message: expect.stringContaining("deny-denied: no pods"),
         }),
       );
-      expect(await ground.pools.create(pool, ground.worker())).toMatchObject({ reason: "AdmissionDenied" });
+      expect(await ground.pools.create(pool, ground.worker())).toMatchObject({
+        reason: "AdmissionDenied",
+      });
       await undo();
       await until("it is gone", WAIT_MS, async () => {
         const answer = await ground.pools.create(pool, ground.worker());
@@ -98,82 +100,96 @@ describeReal("pods of AgentPools on a real API server", () => {
     3 * WAIT_MS,
   );
 
-  test("V25: a full quota, a missing namespace and a missing right are told apart", async () => {
-    const pool = await ground.addPool();
-    const quotas = "/api/v1/namespaces/default/resourcequotas";
-    const hard = { pods: "0" };
-    await ground.cluster.json(quotas, { body: { metadata: { name: "q" }, spec: { hard } } });
-    await ground.change(`${quotas}/q/status`, { status: { hard, used: { pods: "0" } } });
-    await until("the quota holds", WAIT_MS, async () => {
-      const answer = await ground.pools.create(pool, ground.worker());
-      return answer.kind === "refused" ? answer : null;
-    }).then((answer) => expect(answer).toMatchObject({ reason: "QuotaExceeded" }));
-    // The template is good, although there is no room now.
-    expect(await ground.pools.check(pool)).toMatchObject({ kind: "ok" });
-    await ground.cluster.request(`${quotas}/q`, { method: "DELETE" });
-    const gone = { ...pool, namespace: "none", key: `none/${pool.name}` };
-    expect(await ground.pools.create(gone, ground.worker())).toMatchObject({ reason: "Unavailable" });
-    const roles = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/navarch-test";
-    const bound = await ground.get(roles);
-    await ground.cluster.request(roles, { method: "DELETE" });
-    await until("the right is gone", WAIT_MS, async () => {
-      const answer = await ground.pools.create(pool, ground.worker());
-      return answer.kind === "refused" && answer.reason === "Forbidden" ? answer : null;
-    }).then((answer) => expect(answer.message).toContain("may not create pods"));
-    const { resourceVersion: _, uid: __, ...metadata } = metaOf(bound);
-    await ground.cluster.json(roles.replace(/\/[^/]+$/, ""), { body: { ...bound, metadata } });
-  }, 3 * WAIT_MS);
+  test(
+    "V25: a full quota, a missing namespace and a missing right are told apart",
+    async () => {
+      const pool = await ground.addPool();
+      const quotas = "/api/v1/namespaces/default/resourcequotas";
+      const hard = { pods: "0" };
+      await ground.cluster.json(quotas, { body: { metadata: { name: "q" }, spec: { hard } } });
+      await ground.change(`${quotas}/q/status`, { status: { hard, used: { pods: "0" } } });
+      await until("the quota holds", WAIT_MS, async () => {
+        const answer = await ground.pools.create(pool, ground.worker());
+        return answer.kind === "refused" ? answer : null;
+      }).then((answer) => expect(answer).toMatchObject({ reason: "QuotaExceeded" }));
+      // The template is good, although there is no room now.
+      expect(await ground.pools.check(pool)).toMatchObject({ kind: "ok" });
+      await ground.cluster.request(`${quotas}/q`, { method: "DELETE" });
+      const gone = { ...pool, namespace: "none", key: `none/${pool.name}` };
+      expect(await ground.pools.create(gone, ground.worker())).toMatchObject({
+        reason: "Unavailable",
+      });
+      const roles = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/navarch-test";
+      const bound = await ground.get(roles);
+      await ground.cluster.request(roles, { method: "DELETE" });
+      await until("the right is gone", WAIT_MS, async () => {
+        const answer = await ground.pools.create(pool, ground.worker());
+        return answer.kind === "refused" && answer.reason === "Forbidden" ? answer : null;
+      }).then((answer) => expect(answer.message).toContain("may not create pods"));
+      const { resourceVersion: _, uid: __, ...metadata } = metaOf(bound);
+      await ground.cluster.json(roles.replace(/\/[^/]+$/, ""), { body: { ...bound, metadata } });
+    },
+    3 * WAIT_MS,
+  );
 
-  test("V25: refusals by the server's own admission are sorted by its words", async () => {
-    const spec = TEMPLATE.spec;
-    const reasonOf = async (change: Json): Promise<unknown> => {
-      const answer = await ground.pools.check(await ground.addPool({ ...TEMPLATE, spec: { ...spec, ...change } }));
-      return answer.kind === "refused" ? [answer.reason, answer.message] : answer;
-    };
-    const says = (words: string) => expect.stringContaining(words);
-    expect(await reasonOf({ priorityClassName: "none" })).toEqual([
-      "InvalidTemplate",
-      says("no PriorityClass with name"),
-    ]);
-    expect(await reasonOf({ serviceAccountName: "none" })).toEqual([
-      "InvalidTemplate",
-      says("error looking up service account"),
-    ]);
-    const ranges = "/api/v1/namespaces/default/limitranges";
-    const limits = [{ type: "Container", max: { cpu: "1" } }];
-    await ground.cluster.json(ranges, { body: { metadata: { name: "r" }, spec: { limits } } });
-    const [container] = spec.containers;
-    const large = { ...container, resources: { limits: { cpu: "2" }, requests: { cpu: "2" } } };
-    expect(await reasonOf({ containers: [large] })).toEqual([
-      "AdmissionDenied",
-      says("maximum cpu usage per"),
-    ]);
-    await ground.cluster.request(`${ranges}/r`, { method: "DELETE" });
-    const quotas = "/api/v1/namespaces/default/resourcequotas";
-    const hard = { "limits.cpu": "100" };
-    await ground.cluster.json(quotas, { body: { metadata: { name: "c" }, spec: { hard } } });
-    await ground.change(`${quotas}/c/status`, { status: { hard, used: { "limits.cpu": "0" } } });
-    await until("the quota holds", WAIT_MS, async () => {
-      const answer = await reasonOf({});
-      return Array.isArray(answer) && /must specify limits.cpu/.test(answer[1]) ? answer : null;
-    }).then(([reason]) => expect(reason).toBe("InvalidTemplate"));
-    await ground.cluster.request(`${quotas}/c`, { method: "DELETE" });
-    const label = "pod-security.kubernetes.io/enforce";
-    const space = "/api/v1/namespaces/default";
-    await ground.change(space, { metadata: { labels: { [label]: "restricted" } } });
-    await until("it is enforced", WAIT_MS, async () => {
-      const answer = await reasonOf({});
-      return Array.isArray(answer) && /violates PodSecurity/.test(answer[1]) ? answer : null;
-    }).then(([reason]) => expect(reason).toBe("AdmissionDenied"));
-    await ground.change(space, { metadata: { labels: { [label]: null } } });
-  }, 3 * WAIT_MS);
+  test(
+    "V25: refusals by the server's own admission are sorted by its words",
+    async () => {
+      const spec = TEMPLATE.spec;
+      const reasonOf = async (change: Json): Promise<unknown> => {
+        const answer = await ground.pools.check(
+          await ground.addPool({ ...TEMPLATE, spec: { ...spec, ...change } }),
+        );
+        return answer.kind === "refused" ? [answer.reason, answer.message] : answer;
+      };
+      const says = (words: string) => expect.stringContaining(words);
+      expect(await reasonOf({ priorityClassName: "none" })).toEqual([
+        "InvalidTemplate",
+        says("no PriorityClass with name"),
+      ]);
+      expect(await reasonOf({ serviceAccountName: "none" })).toEqual([
+        "InvalidTemplate",
+        says("error looking up service account"),
+      ]);
+      const ranges = "/api/v1/namespaces/default/limitranges";
+      const limits = [{ type: "Container", max: { cpu: "1" } }];
+      await ground.cluster.json(ranges, { body: { metadata: { name: "r" }, spec: { limits } } });
+      const [container] = spec.containers;
+      const large = { ...container, resources: { limits: { cpu: "2" }, requests: { cpu: "2" } } };
+      expect(await reasonOf({ containers: [large] })).toEqual([
+        "AdmissionDenied",
+        says("maximum cpu usage per"),
+      ]);
+      await ground.cluster.request(`${ranges}/r`, { method: "DELETE" });
+      const quotas = "/api/v1/namespaces/default/resourcequotas";
+      const hard = { "limits.cpu": "100" };
+      await ground.cluster.json(quotas, { body: { metadata: { name: "c" }, spec: { hard } } });
+      await ground.change(`${quotas}/c/status`, { status: { hard, used: { "limits.cpu": "0" } } });
+      await until("the quota holds", WAIT_MS, async () => {
+        const answer = await reasonOf({});
+        return Array.isArray(answer) && /must specify limits.cpu/.test(answer[1]) ? answer : null;
+      }).then(([reason]) => expect(reason).toBe("InvalidTemplate"));
+      await ground.cluster.request(`${quotas}/c`, { method: "DELETE" });
+      const label = "pod-security.kubernetes.io/enforce";
+      const space = "/api/v1/namespaces/default";
+      await ground.change(space, { metadata: { labels: { [label]: "restricted" } } });
+      await until("it is enforced", WAIT_MS, async () => {
+        const answer = await reasonOf({});
+        return Array.isArray(answer) && /violates PodSecurity/.test(answer[1]) ? answer : null;
+      }).then(([reason]) => expect(reason).toBe("AdmissionDenied"));
+      await ground.change(space, { metadata: { labels: { [label]: null } } });
+    },
+    3 * WAIT_MS,
+  );
 
   test("V21: delete ends the pod of the UID and no other", async () => {
     const pool = await ground.addPool();
     const one = ground.worker();
     const made = await ground.pools.create(pool, one);
     const at = { namespace: "default", name: one.name };
-    expect(await ground.pools.delete({ ...at, uid: "00000000-0000-0000-0000-000000000000" })).toEqual({
+    expect(
+      await ground.pools.delete({ ...at, uid: "00000000-0000-0000-0000-000000000000" }),
+    ).toEqual({
       kind: "ok",
     });
     expect(metaOf(await ground.get(`${PODS}/${one.name}`))["deletionTimestamp"]).toBeUndefined();

@@ -58,7 +58,8 @@ describeReal("AgentPools on a real API server", () => {
   test(
     "A1: a definition that is not installed is told once, and noticed once it is",
     async () => {
-      const told = (): number => ground.lines.filter((one) => one.includes("CRD is not installed")).length;
+      const told = (): number =>
+        ground.lines.filter((one) => one.includes("CRD is not installed")).length;
       await until("it is told", WAIT_MS, async () => {
         expect(ground.pools.pools()).toMatchObject({ isKnown: false, dark: null, list: [] });
         return told() > 0 ? true : null;
@@ -67,7 +68,9 @@ describeReal("AgentPools on a real API server", () => {
       ground.pools.pools();
       expect(told()).toBe(1);
       await install(ground.cluster);
-      await until("the copy is known", WAIT_MS, async () => (ground.pools.pools().isKnown ? true : null));
+      await until("the copy is known", WAIT_MS, async () =>
+        ground.pools.pools().isKnown ? true : null,
+      );
       expect(ground.pools.pools().dark).toBeNull();
     },
     2 * WAIT_MS,
@@ -100,7 +103,14 @@ describeReal("AgentPools on a real API server", () => {
       await Bun.sleep(100);
     }
     expect(ground.counted.slice(before)).toEqual([]);
-    const { out } = await ground.cluster.kubectl("get", "ap", pool.name, "-o", "wide", "--no-headers");
+    const { out } = await ground.cluster.kubectl(
+      "get",
+      "ap",
+      pool.name,
+      "-o",
+      "wide",
+      "--no-headers",
+    );
     expect(out.trim().split(/\s+/).slice(0, 1)).toEqual([pool.name]);
   });
 
@@ -129,87 +139,113 @@ describeReal("AgentPools on a real API server", () => {
     await until("the status", WAIT_MS, async () => (await ground.get(path))["status"] ?? null);
   });
 
-  test("V47: kubectl describe tells the events", async () => {
-    const pool = await ground.addPool();
-    ground.pools.tell(pool, { type: "Normal", reason: "Created", message: "worker a: 1 free slot of 2" });
-    ground.pools.tell(pool, { type: "Warning", reason: "ScaleUpBlocked", message: "QuotaExceeded: full" });
-    await until("both are there", WAIT_MS, async () => {
-      const { out } = await ground.cluster.kubectl("describe", "agentpool", pool.name);
-      const isThere = /Normal +Created .*worker a: 1 free slot of 2/.test(out);
-      return isThere && /Warning +ScaleUpBlocked .*QuotaExceeded: full/.test(out) ? true : null;
-    });
-  }, 2 * WAIT_MS);
-
-  test("V21: the finalizer holds a deleted pool until it is removed, beside others'", async () => {
-    const pool = await ground.addPool();
-    await ground.change(`${POOLS}/${pool.name}`, { metadata: { finalizers: ["a.test/x"] } });
-    // The copy may not have the change yet: the race is repeated.
-    expect(await ground.pools.hold(pool, true)).toEqual({ kind: "ok" });
-    const path = `${POOLS}/${pool.name}`;
-    expect(metaOf(await ground.get(path))["finalizers"]).toEqual(["a.test/x", POOL_FINALIZER]);
-    await ground.cluster.request(path, { method: "DELETE" });
-    await until("it is seen", WAIT_MS, async () => (ground.find(pool.name)?.isDeleting ? true : null));
-    expect(await ground.pools.hold({ ...pool, uid: "other" }, false)).toEqual({ kind: "ok" });
-    expect(metaOf(await ground.get(path))["finalizers"]).toEqual(["a.test/x", POOL_FINALIZER]);
-    expect(await ground.pools.hold(pool, false)).toEqual({ kind: "ok" });
-    expect(metaOf(await ground.get(path))["finalizers"]).toEqual(["a.test/x"]);
-    expect(await ground.pools.hold(pool, true)).toMatchObject({ kind: "refused" });
-    await ground.change(path, { metadata: { finalizers: null } });
-    await until("it is gone", WAIT_MS, async () => (ground.find(pool.name) === undefined ? true : null));
-    expect(await ground.pools.hold(pool, false)).toEqual({ kind: "ok" });
-  }, 3 * WAIT_MS);
-
-  test("V50: a ConfigMap that is missing is told while pods wait for it", async () => {
-    const volumes = [{ name: "config", configMap: { name: "velda-config" } }];
-    const pool = await ground.addPool({ ...TEMPLATE, spec: { ...TEMPLATE.spec, volumes } });
-    expect(await ground.pools.check(pool)).toMatchObject({ kind: "ok" });
-    expect(await ground.pools.create(pool, ground.worker())).toMatchObject({ kind: "ok" });
-    await until("the event", 3 * WAIT_MS, async () => {
-      const { out } = await ground.cluster.kubectl("describe", "agentpool", pool.name);
-      return /Warning +ConfigMapNotFound .*velda-config/.test(out) ? true : null;
-    });
-  }, 4 * WAIT_MS);
-
-  test("V9: a pool outside the namespaces is told", async () => {
-    const pool = await ground.addPool();
-    const other = ground.openPools(["velda"]);
-    other.start(() => undefined);
-    await until("the event", WAIT_MS, async () => {
-      const { out } = await ground.cluster.kubectl("describe", "agentpool", pool.name);
-      return /Warning +NotWatched .*namespace default is not served/.test(out) ? true : null;
-    });
-    expect(other.pools()).toMatchObject({ isKnown: true, list: [] });
-    other.stop();
-  }, 2 * WAIT_MS);
-
   test(
-    "V22: an API server that dies is dark and never empty, and all goes on after it",
+    "V47: kubectl describe tells the events",
     async () => {
       const pool = await ground.addPool();
-      const one = ground.worker();
-      await ground.pools.create(pool, one);
-      await ground.cluster.stopApiserver();
-      expect((await ground.pools.create(pool, ground.worker())).kind).toBe("lost");
-      expect((await ground.pools.check(pool)).kind).toBe("lost");
-      expect((await ground.pools.delete({ namespace: "default", name: one.name, uid: "u" })).kind).toBe(
-        "lost",
-      );
-      ground.pools.show(pool, STATUS);
-      await until("it is dark", WAIT_MS, async () => (ground.pools.pods().dark === null ? null : true));
-      expect(ground.pools.pods().list.map(({ name }) => name)).toContain(one.name);
-      expect(ground.pools.pools().list.map(({ name }) => name)).toContain(pool.name);
-      await ground.cluster.startApiserver();
-      await until("it is current", WAIT_MS, async () => {
-        const isDark = ground.pools.pods().dark !== null || ground.pools.pools().dark !== null;
-        return isDark ? null : true;
+      ground.pools.tell(pool, {
+        type: "Normal",
+        reason: "Created",
+        message: "worker a: 1 free slot of 2",
       });
-      expect((await ground.pools.create(pool, one)).kind).toBe("ok");
-      // What was not written then is written now.
-      await until("the status", 90_000, async () => {
-        const { status } = await ground.get(`${POOLS}/${pool.name}`);
-        return status === undefined ? null : true;
+      ground.pools.tell(pool, {
+        type: "Warning",
+        reason: "ScaleUpBlocked",
+        message: "QuotaExceeded: full",
+      });
+      await until("both are there", WAIT_MS, async () => {
+        const { out } = await ground.cluster.kubectl("describe", "agentpool", pool.name);
+        const isThere = /Normal +Created .*worker a: 1 free slot of 2/.test(out);
+        return isThere && /Warning +ScaleUpBlocked .*QuotaExceeded: full/.test(out) ? true : null;
       });
     },
-    300_000,
+    2 * WAIT_MS,
   );
+
+  test(
+    "V21: the finalizer holds a deleted pool until it is removed, beside others'",
+    async () => {
+      const pool = await ground.addPool();
+      await ground.change(`${POOLS}/${pool.name}`, { metadata: { finalizers: ["a.test/x"] } });
+      // The copy may not have the change yet: the race is repeated.
+      expect(await ground.pools.hold(pool, true)).toEqual({ kind: "ok" });
+      const path = `${POOLS}/${pool.name}`;
+      expect(metaOf(await ground.get(path))["finalizers"]).toEqual(["a.test/x", POOL_FINALIZER]);
+      await ground.cluster.request(path, { method: "DELETE" });
+      await until("it is seen", WAIT_MS, async () =>
+        ground.find(pool.name)?.isDeleting ? true : null,
+      );
+      expect(await ground.pools.hold({ ...pool, uid: "other" }, false)).toEqual({ kind: "ok" });
+      expect(metaOf(await ground.get(path))["finalizers"]).toEqual(["a.test/x", POOL_FINALIZER]);
+      expect(await ground.pools.hold(pool, false)).toEqual({ kind: "ok" });
+      expect(metaOf(await ground.get(path))["finalizers"]).toEqual(["a.test/x"]);
+      expect(await ground.pools.hold(pool, true)).toMatchObject({ kind: "refused" });
+      await ground.change(path, { metadata: { finalizers: null } });
+      await until("it is gone", WAIT_MS, async () =>
+        ground.find(pool.name) === undefined ? true : null,
+      );
+      expect(await ground.pools.hold(pool, false)).toEqual({ kind: "ok" });
+    },
+    3 * WAIT_MS,
+  );
+
+  test(
+    "V50: a ConfigMap that is missing is told while pods wait for it",
+    async () => {
+      const volumes = [{ name: "config", configMap: { name: "velda-config" } }];
+      const pool = await ground.addPool({ ...TEMPLATE, spec: { ...TEMPLATE.spec, volumes } });
+      expect(await ground.pools.check(pool)).toMatchObject({ kind: "ok" });
+      expect(await ground.pools.create(pool, ground.worker())).toMatchObject({ kind: "ok" });
+      await until("the event", 3 * WAIT_MS, async () => {
+        const { out } = await ground.cluster.kubectl("describe", "agentpool", pool.name);
+        return /Warning +ConfigMapNotFound .*velda-config/.test(out) ? true : null;
+      });
+    },
+    4 * WAIT_MS,
+  );
+
+  test(
+    "V9: a pool outside the namespaces is told",
+    async () => {
+      const pool = await ground.addPool();
+      const other = ground.openPools(["velda"]);
+      other.start(() => undefined);
+      await until("the event", WAIT_MS, async () => {
+        const { out } = await ground.cluster.kubectl("describe", "agentpool", pool.name);
+        return /Warning +NotWatched .*namespace default is not served/.test(out) ? true : null;
+      });
+      expect(other.pools()).toMatchObject({ isKnown: true, list: [] });
+      other.stop();
+    },
+    2 * WAIT_MS,
+  );
+
+  test("V22: an API server that dies is dark and never empty, and all goes on after it", async () => {
+    const pool = await ground.addPool();
+    const one = ground.worker();
+    await ground.pools.create(pool, one);
+    await ground.cluster.stopApiserver();
+    expect((await ground.pools.create(pool, ground.worker())).kind).toBe("lost");
+    expect((await ground.pools.check(pool)).kind).toBe("lost");
+    expect(
+      (await ground.pools.delete({ namespace: "default", name: one.name, uid: "u" })).kind,
+    ).toBe("lost");
+    ground.pools.show(pool, STATUS);
+    await until("it is dark", WAIT_MS, async () =>
+      ground.pools.pods().dark === null ? null : true,
+    );
+    expect(ground.pools.pods().list.map(({ name }) => name)).toContain(one.name);
+    expect(ground.pools.pools().list.map(({ name }) => name)).toContain(pool.name);
+    await ground.cluster.startApiserver();
+    await until("it is current", WAIT_MS, async () => {
+      const isDark = ground.pools.pods().dark !== null || ground.pools.pools().dark !== null;
+      return isDark ? null : true;
+    });
+    expect((await ground.pools.create(pool, one)).kind).toBe("ok");
+    // What was not written then is written now.
+    await until("the status", 90_000, async () => {
+      const { status } = await ground.get(`${POOLS}/${pool.name}`);
+      return status === undefined ? null : true;
+    });
+  }, 300_000);
 });

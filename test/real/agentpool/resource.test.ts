@@ -39,7 +39,13 @@ async function ok(...args: string[]): Promise<string> {
 }
 
 const applied = (object: unknown, ...more: string[]): Promise<Ran> =>
-  cluster.kubectlWith({ user: "admin", stdin: JSON.stringify(object) }, "apply", "-f", "-", ...more);
+  cluster.kubectlWith(
+    { user: "admin", stdin: JSON.stringify(object) },
+    "apply",
+    "-f",
+    "-",
+    ...more,
+  );
 
 const container = { name: "agent", image: "veldaio/agent:latest" };
 const poolOf = (name: string, spec: object = {}) => ({
@@ -124,8 +130,14 @@ describe.skipIf(missing !== null)("AgentPool on a real API server", () => {
       ...{ minIdle: 1, maxIdle: 2, maxReplicas: 4, idleDecaySecond: 60 },
       ...{ minReplicas: 0, killUnknownAfterSecond: 300, defaultSlotsPerAgent: 1 },
     });
-    expect(await scalerOf("gpu-pool")).toMatchObject({ minReplicas: 0, killUnknownAfterSecond: 900 });
-    expect(await scalerOf("cpu-pool")).toMatchObject({ minReplicas: 2, killUnknownAfterSecond: 300 });
+    expect(await scalerOf("gpu-pool")).toMatchObject({
+      minReplicas: 0,
+      killUnknownAfterSecond: 900,
+    });
+    expect(await scalerOf("cpu-pool")).toMatchObject({
+      minReplicas: 2,
+      killUnknownAfterSecond: 300,
+    });
   }, 60_000);
 
   test("A2, V7: the default table is NAME and AGE, and -o wide tells the rest", async () => {
@@ -167,14 +179,18 @@ describe.skipIf(missing !== null)("AgentPool on a real API server", () => {
     }
   }, 60_000);
 
-  test.each(BAD)("A3, V5: %s is refused, and its field is named", async (name) => {
-    const path = join(FILES, "bad", name);
-    const [, expected = ""] = /^# expect: (.+)$/m.exec(readFileSync(path, "utf8")) ?? [];
-    expect(expected).not.toBe("");
-    const { code, err } = await cluster.kubectl("apply", "-f", path);
-    expect(code).toBe(1);
-    expect(err).toMatch(new RegExp(expected));
-  }, 30_000);
+  test.each(BAD)(
+    "A3, V5: %s is refused, and its field is named",
+    async (name) => {
+      const path = join(FILES, "bad", name);
+      const [, expected = ""] = /^# expect: (.+)$/m.exec(readFileSync(path, "utf8")) ?? [];
+      expect(expected).not.toBe("");
+      const { code, err } = await cluster.kubectl("apply", "-f", path);
+      expect(code).toBe(1);
+      expect(err).toMatch(new RegExp(expected));
+    },
+    30_000,
+  );
 
   test("A3: a shell that looks for the expected text finds it in each refusal", () => {
     const loop =

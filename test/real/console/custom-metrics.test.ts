@@ -18,7 +18,14 @@ import { openAuthority } from "../kubernetes/certificate.ts";
 import { type Cluster, openCluster } from "../kubernetes/cluster.ts";
 import { freePorts } from "../kubernetes/part.ts";
 import { CONTROLLERS } from "../kubernetes/server.ts";
-import { findBarriers, findChromium, logIn, openChromium, openReader, overflowOf } from "./browser.ts";
+import {
+  findBarriers,
+  findChromium,
+  logIn,
+  openChromium,
+  openReader,
+  overflowOf,
+} from "./browser.ts";
 
 const missing = await whyNoCluster();
 if (missing !== null) console.error(`SKIPPED: custom metrics: ${missing}`);
@@ -146,7 +153,8 @@ pools: []
 
 afterAll(async () => {
   rmSync(folder, { recursive: true });
-  if (missing === null) expect([...(await plane.destroy()), ...(await cluster.close())]).toEqual([]);
+  if (missing === null)
+    expect([...(await plane.destroy()), ...(await cluster.close())]).toEqual([]);
 }, 60_000);
 
 async function submit(name: string, priority: string): Promise<void> {
@@ -188,55 +196,70 @@ async function sumOf(path: string): Promise<{ pods: number; sum: number }> {
   return { pods: items.length, sum: items.reduce((sum, { value }) => sum + amount(value), 0) };
 }
 
-test.skipIf(missing !== null)("A8b: the API server passes on 25, whatever the replicas", async () => {
-  const path = `${VALUES}?${OF_WORKLOAD}`;
-  const found = await until("the metric is aggregated", 90_000, async () => {
-    const now = await sumOf(path);
-    return now.pods > 1 ? now : null;
-  });
-  expect(Math.round(found.sum * 1_000) / 1_000).toBe(25);
-  const batch = await sumOf(`${path}&metricLabelSelector=class%3Dmaintenance`);
-  expect(Math.round(batch.sum * 1_000) / 1_000).toBe(5);
-  const spec = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
-  const named = ["get", "apiservice", "v1beta2.custom.metrics.k8s.io", spec];
-  expect((await cluster.kubectl(...named)).out).toBe("True");
-});
-
-test.skipIf(missing !== null)("C60: the API server authorises, and nobody goes past it", async () => {
-  const path = `${VALUES}?${OF_WORKLOAD}`;
-  const other = await cluster.kubectl("--as=stranger@example.test", "get", "--raw", path);
-  expect([other.code, other.err]).toEqual([1, expect.stringContaining("forbidden")]);
-  const stranger = openAuthority("front-proxy", Date.now()).issue({ name: "front-proxy-client" });
-  for (const shown of [{}, { cert: stranger.certificate, key: stranger.key }]) {
-    const asked = fetch(`https://127.0.0.1:${metricsPort}${path}`, {
-      headers: { "X-Remote-User": "admin" },
-      tls: { ...shown, rejectUnauthorized: false },
+test.skipIf(missing !== null)(
+  "A8b: the API server passes on 25, whatever the replicas",
+  async () => {
+    const path = `${VALUES}?${OF_WORKLOAD}`;
+    const found = await until("the metric is aggregated", 90_000, async () => {
+      const now = await sumOf(path);
+      return now.pods > 1 ? now : null;
     });
-    expect(await asked.then(({ status }) => status, () => "refused")).toBe("refused");
-  }
-});
+    expect(Math.round(found.sum * 1_000) / 1_000).toBe(25);
+    const batch = await sumOf(`${path}&metricLabelSelector=class%3Dmaintenance`);
+    expect(Math.round(batch.sum * 1_000) / 1_000).toBe(5);
+    const spec = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
+    const named = ["get", "apiservice", "v1beta2.custom.metrics.k8s.io", spec];
+    expect((await cluster.kubectl(...named)).out).toBe("True");
+  },
+);
 
-test.skipIf(missing !== null)("A8c, C63: three replicas are set, and the event says why", async () => {
-  const replicas = ["-n", "kai-ml", "get", "deploy", "coordinator-service"];
-  await until("three replicas are wanted", 180_000, async () => {
-    const { out } = await cluster.kubectl(...replicas, "-o=jsonpath={.spec.replicas}");
-    if (Number(out) >= 3) return true;
-    const about = ["-n", "kai-ml", "get", "hpa", "coordinator-service-hpa"];
-    throw new Error((await cluster.kubectl(...about, "-o=jsonpath={.status}")).out);
-  });
-  const event = await until("the event is told", 60_000, async () => {
-    const answer = await plane.fetch("/api/hpa-events/kai-ml%2Fcoordinator-service");
-    const { events } = (await answer.json()) as { events: HpaEvent[] };
-    return events.find(({ kind }) => kind === "scale-up") ?? null;
-  });
-  expect(event).toMatchObject({
-    ...{ namespace: "kai-ml", service: "coordinator-service", hpa: "coordinator-service-hpa" },
-    ...{ fromReplicas: 2, toReplicas: 3 },
-    trigger: { type: "Pods", metric: "coordinator_queue_depth", threshold: 10 },
-  });
-  // 25 tasks on three pods.
-  expect((await sumOf(`${VALUES}?${OF_WORKLOAD}`)).sum).toBeCloseTo(25, 2);
-}, 300_000);
+test.skipIf(missing !== null)(
+  "C60: the API server authorises, and nobody goes past it",
+  async () => {
+    const path = `${VALUES}?${OF_WORKLOAD}`;
+    const other = await cluster.kubectl("--as=stranger@example.test", "get", "--raw", path);
+    expect([other.code, other.err]).toEqual([1, expect.stringContaining("forbidden")]);
+    const stranger = openAuthority("front-proxy", Date.now()).issue({ name: "front-proxy-client" });
+    for (const shown of [{}, { cert: stranger.certificate, key: stranger.key }]) {
+      const asked = fetch(`https://127.0.0.1:${metricsPort}${path}`, {
+        headers: { "X-Remote-User": "admin" },
+        tls: { ...shown, rejectUnauthorized: false },
+      });
+      expect(
+        await asked.then(
+          ({ status }) => status,
+          () => "refused",
+        ),
+      ).toBe("refused");
+    }
+  },
+);
+
+test.skipIf(missing !== null)(
+  "A8c, C63: three replicas are set, and the event says why",
+  async () => {
+    const replicas = ["-n", "kai-ml", "get", "deploy", "coordinator-service"];
+    await until("three replicas are wanted", 180_000, async () => {
+      const { out } = await cluster.kubectl(...replicas, "-o=jsonpath={.spec.replicas}");
+      if (Number(out) >= 3) return true;
+      const about = ["-n", "kai-ml", "get", "hpa", "coordinator-service-hpa"];
+      throw new Error((await cluster.kubectl(...about, "-o=jsonpath={.status}")).out);
+    });
+    const event = await until("the event is told", 60_000, async () => {
+      const answer = await plane.fetch("/api/hpa-events/kai-ml%2Fcoordinator-service");
+      const { events } = (await answer.json()) as { events: HpaEvent[] };
+      return events.find(({ kind }) => kind === "scale-up") ?? null;
+    });
+    expect(event).toMatchObject({
+      ...{ namespace: "kai-ml", service: "coordinator-service", hpa: "coordinator-service-hpa" },
+      ...{ fromReplicas: 2, toReplicas: 3 },
+      trigger: { type: "Pods", metric: "coordinator_queue_depth", threshold: 10 },
+    });
+    // 25 tasks on three pods.
+    expect((await sumOf(`${VALUES}?${OF_WORKLOAD}`)).sum).toBeCloseTo(25, 2);
+  },
+  300_000,
+);
 
 test.skipIf(missing !== null)("C64: the timeline and the metrics show the scaling", async () => {
   const answer = await plane.fetch("/api/hpa-events/kai-ml%2Fcoordinator-service/timeline");

@@ -3,7 +3,15 @@
  * plane, with real agents on simulated GPUs: a broken node is seen, its repair is watched, a drain
  * is cancelled, a pool is held. By mouse, by keyboard, narrow, dark, and without JavaScript.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -155,6 +155,8 @@ describe.skipIf(missing !== null)("Flux in the console", () => {
       ...["resume ok", "reconcile conflict", "suspend ok", "reconcile ok"],
     ]);
     expect(rows[0]).toMatchObject({ namespace: "flux-system", name: "coordinator" });
-    expect((await bed.post(`${path.replace("helmrelease", "secret")}/suspend`, {})).status).toBe(400);
+    expect((await bed.post(`${path.replace("helmrelease", "secret")}/suspend`, {})).status).toBe(
+      400,
+    );
   }, 120_000);
 });

@@ -2,7 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { AuditRecord } from "../../../schema/audit.ts";
-import type { ClusterEvent, ConsoleNode, ConsoleStats, Pod } from "../../../schema/console/cluster.ts";
+import type {
+  ClusterEvent,
+  ConsoleNode,
+  ConsoleStats,
+  Pod,
+} from "../../../schema/console/cluster.ts";
 import { buildStale, until } from "../../fixture/plane/plane.ts";
 import { whyNoCluster } from "../kubernetes/binary.ts";
 import { type Answer, ConsoleBed, FILES } from "./kube-bed.ts";
@@ -134,7 +139,10 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
   test("C7: a pod without a controller is restarted by force alone", async () => {
     await bed.kubectl("create", "namespace", "a-b");
     await bed.kubectl("create", "namespace", "a");
-    for (const [namespace, name] of [["a-b", "c"], ["a", "b-c"]] as const) {
+    for (const [namespace, name] of [
+      ["a-b", "c"],
+      ["a", "b-c"],
+    ] as const) {
       await bed.cluster.addPods(1, { namespace, name: () => name });
     }
     const path = "kubernetes/pods/b-c/restart";
@@ -162,7 +170,8 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
         },
       },
     });
-    const uid = () => bed.kubectl("-n", "kai-ml", "get", "pod", "db-main-0", "-o", "jsonpath={.metadata.uid}");
+    const uid = () =>
+      bed.kubectl("-n", "kai-ml", "get", "pod", "db-main-0", "-o", "jsonpath={.metadata.uid}");
     await until("the pod is placed", 20_000, async () => {
       const query = "jsonpath={.spec.nodeName}";
       return (await bed.kubectl("-n", "kai-ml", "get", "pod", "db-main-0", "-o", query)) || null;
@@ -179,7 +188,9 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
       return (await uid()) === before ? null : true;
     });
     const web = (await webPods())[0]?.name ?? "";
-    expect((await bed.post(`kubernetes/pods/${web}/kill`, { namespace: "kai-ml" })).status).toBe(200);
+    expect((await bed.post(`kubernetes/pods/${web}/kill`, { namespace: "kai-ml" })).status).toBe(
+      200,
+    );
   }, 60_000);
 
   test("C5: a hostile name in an event is data", async () => {
@@ -248,7 +259,8 @@ describe.skipIf(missing !== null)("the console on a real API server", () => {
     while (path !== null) {
       const answer: Answer = await bed.call(path);
       for (const pod of answer.json() as Pod[]) names.add(pod.name);
-      const [, next] = /<\/api\/admin\/([^>]+)>; rel="next"/.exec(answer.headers.get("link") ?? "") ?? [];
+      const [, next] =
+        /<\/api\/admin\/([^>]+)>; rel="next"/.exec(answer.headers.get("link") ?? "") ?? [];
       path = next ?? null;
       pages += 1;
     }

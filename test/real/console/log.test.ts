@@ -113,7 +113,8 @@ describe.skipIf(missing !== null)("logs in the console", () => {
   }, 30_000);
 
   test("C6: a log is followed as server-sent events", async () => {
-    const path = "/api/admin/kubernetes/logs/p1?namespace=kai-ml&container=c2&tailLines=1&follow=true";
+    const path =
+      "/api/admin/kubernetes/logs/p1?namespace=kai-ml&container=c2&tailLines=1&follow=true";
     const stop = new AbortController();
     const answer = await fetch(`${bed.plane.url}${path}`, {
       headers: { authorization: `Bearer ${bed.plane.adminToken}` },

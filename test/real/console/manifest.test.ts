@@ -69,56 +69,64 @@ async function classes(): Promise<string[]> {
     .map((one) => `${one.value} ${one.metadata.name} ${one.globalDefault ?? false}`);
 }
 
-test.skipIf(missing !== null)("A1: the rendered set is accepted, and the table is exact", async () => {
-  const text = await render();
-  await rehearse(text, "kai-ml");
-  await apply(text);
-  expect(await classes()).toEqual([
-    "1000000 kai-system-critical false",
-    "100000 interactive false",
-    "50000 high-priority-batch false",
-    "10000 medium-priority-batch true",
-    "1000 low-priority-batch false",
-    "100 maintenance false",
-    "0 preemptible false",
-  ]);
-  await until("the namespace's account", 30_000, async () => {
-    const { code } = await cluster.kubectl("-n", "kai-ml", "get", "serviceaccount", "default");
-    return code === 0 ? true : null;
-  });
-  await ok("-n", "kai-ml", "run", "q1", "--image=x", "--restart=Never");
-  const used = ["-n", "kai-ml", "get", "quota", "kai-ml-quota", "-o"];
-  await until("the quota counts the pod", 20_000, async () => {
-    return (await ok(...used, "jsonpath={.status.used.pods}")) === "1" ? true : null;
-  });
-  expect(await ok(...used, "jsonpath={.status.used['limits\\.memory']}")).toBe("1Gi");
-  await ok("-n", "kai-ml", "delete", "pod", "q1", "--now");
-});
+test.skipIf(missing !== null)(
+  "A1: the rendered set is accepted, and the table is exact",
+  async () => {
+    const text = await render();
+    await rehearse(text, "kai-ml");
+    await apply(text);
+    expect(await classes()).toEqual([
+      "1000000 kai-system-critical false",
+      "100000 interactive false",
+      "50000 high-priority-batch false",
+      "10000 medium-priority-batch true",
+      "1000 low-priority-batch false",
+      "100 maintenance false",
+      "0 preemptible false",
+    ]);
+    await until("the namespace's account", 30_000, async () => {
+      const { code } = await cluster.kubectl("-n", "kai-ml", "get", "serviceaccount", "default");
+      return code === 0 ? true : null;
+    });
+    await ok("-n", "kai-ml", "run", "q1", "--image=x", "--restart=Never");
+    const used = ["-n", "kai-ml", "get", "quota", "kai-ml-quota", "-o"];
+    await until("the quota counts the pod", 20_000, async () => {
+      return (await ok(...used, "jsonpath={.status.used.pods}")) === "1" ? true : null;
+    });
+    expect(await ok(...used, "jsonpath={.status.used['limits\\.memory']}")).toBe("1Gi");
+    await ok("-n", "kai-ml", "delete", "pod", "q1", "--now");
+  },
+);
 
-test.skipIf(missing !== null)("A11, C34: the console's account may do this and no more", async () => {
-  await apply(await render());
-  const who = "--as=system:serviceaccount:kai-ml:fleet-console";
-  const may = async (...words: string[]): Promise<string> => {
-    return (await cluster.kubectl("auth", "can-i", ...words, who, "-A")).out.trim();
-  };
-  const asked = {
-    "delete nodes": "no",
-    "update nodes": "no",
-    "patch nodes": "yes",
-    "list pods": "yes",
-    "watch events": "yes",
-    "get pods --subresource=log": "yes",
-    "get secrets": "no",
-    "create pods": "no",
-    "create pods --subresource=exec": "no",
-    "create pods --subresource=eviction": "yes",
-    "delete pods": "yes",
-    "impersonate users": "no",
-    "patch deployments.apps": "no",
-  };
-  const found = await Promise.all(Object.keys(asked).map((words) => may(...words.split(" "))));
-  expect(Object.fromEntries(Object.keys(asked).map((key, at) => [key, found[at]]))).toEqual(asked);
-});
+test.skipIf(missing !== null)(
+  "A11, C34: the console's account may do this and no more",
+  async () => {
+    await apply(await render());
+    const who = "--as=system:serviceaccount:kai-ml:fleet-console";
+    const may = async (...words: string[]): Promise<string> => {
+      return (await cluster.kubectl("auth", "can-i", ...words, who, "-A")).out.trim();
+    };
+    const asked = {
+      "delete nodes": "no",
+      "update nodes": "no",
+      "patch nodes": "yes",
+      "list pods": "yes",
+      "watch events": "yes",
+      "get pods --subresource=log": "yes",
+      "get secrets": "no",
+      "create pods": "no",
+      "create pods --subresource=exec": "no",
+      "create pods --subresource=eviction": "yes",
+      "delete pods": "yes",
+      "impersonate users": "no",
+      "patch deployments.apps": "no",
+    };
+    const found = await Promise.all(Object.keys(asked).map((words) => may(...words.split(" "))));
+    expect(Object.fromEntries(Object.keys(asked).map((key, at) => [key, found[at]]))).toEqual(
+      asked,
+    );
+  },
+);
 
 test.skipIf(missing !== null)("C44: another default class is refused with its name", async () => {
   const class_ = { apiVersion: "scheduling.k8s.io/v1", kind: "PriorityClass", value: 5 };

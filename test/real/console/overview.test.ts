@@ -40,32 +40,36 @@ describe.skipIf(path === null)("the overview pages in Chromium", () => {
   });
   afterEach(closeWorlds);
 
-  test.each(SETTINGS)("C30: %s: nothing serious, nothing sideways", async (_name, setting) => {
-    const world = await fleet(3);
-    const plane = servePlane(world);
-    await plane.call("PUT", "/v1/safety/freeze", { reason: '<b>drill</b> "1"\u202e' });
-    const reader = await openReader(browser, plane.url, { ...setting, still: true });
-    try {
-      await logIn(reader, "root", "/safety");
-      for (const at of PAGES) {
-        await reader.page.goto(at);
-        if (setting.script !== false) {
-          expect([at, await findBarriers(reader)]).toEqual([at, []]);
-          expect([at, await overflowOf(reader)]).toEqual([at, 0]);
+  test.each(SETTINGS)(
+    "C30: %s: nothing serious, nothing sideways",
+    async (_name, setting) => {
+      const world = await fleet(3);
+      const plane = servePlane(world);
+      await plane.call("PUT", "/v1/safety/freeze", { reason: '<b>drill</b> "1"\u202e' });
+      const reader = await openReader(browser, plane.url, { ...setting, still: true });
+      try {
+        await logIn(reader, "root", "/safety");
+        for (const at of PAGES) {
+          await reader.page.goto(at);
+          if (setting.script !== false) {
+            expect([at, await findBarriers(reader)]).toEqual([at, []]);
+            expect([at, await overflowOf(reader)]).toEqual([at, 0]);
+          }
+          const shown = await reader.page.locator("h1").innerText();
+          expect([at, shown.length > 3]).toEqual([at, true]);
+          const folder = process.env["NAVARCH_SHOTS"];
+          if (folder === undefined) continue;
+          const name = `${at.replaceAll(/\W+/g, "-")}-${_name.replaceAll(" ", "-")}.png`;
+          await reader.page.screenshot({ path: `${folder}/${name}`, fullPage: true });
         }
-        const shown = await reader.page.locator("h1").innerText();
-        expect([at, shown.length > 3]).toEqual([at, true]);
-        const folder = process.env["NAVARCH_SHOTS"];
-        if (folder === undefined) continue;
-        const name = `${at.replaceAll(/\W+/g, "-")}-${_name.replaceAll(" ", "-")}.png`;
-        await reader.page.screenshot({ path: `${folder}/${name}`, fullPage: true });
+        expect(reader.problems).toEqual([]);
+      } finally {
+        await reader.context.close();
+        await plane.close();
       }
-      expect(reader.problems).toEqual([]);
-    } finally {
-      await reader.context.close();
-      await plane.close();
-    }
-  }, 120_000);
+    },
+    120_000,
+  );
 
   test("C24: the chart is drawn by our own script, and its table has the same days", async () => {
     const plane = servePlane(await fleet(2));

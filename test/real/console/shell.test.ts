@@ -28,50 +28,57 @@ const HOSTILE = '<img src=x onerror="document.title=1">"\'</td>\u202egnp.exe\u00
 
 type Shared = { rows: { id: string; text: string }[]; word: string };
 
-const samplePages = (shared: Shared) => (site: Site): void => {
-  addPage(site, {
-    path: "/safety/sample",
-    role: "viewer",
-    label: "Sample",
-    build: () => ({
-      title: `Sample ${HOSTILE}`,
-      nav: "/safety/sample",
-      blocks: [
-        { id: "words", heading: HOSTILE, kind: "text", body: html`<p id="word">${shared.word}</p>` },
-        {
-          id: "list",
-          heading: "List",
-          kind: "table",
-          above: html`<form class="line" method="get"><label>Filter <input name="q"></label>
+const samplePages =
+  (shared: Shared) =>
+  (site: Site): void => {
+    addPage(site, {
+      path: "/safety/sample",
+      role: "viewer",
+      label: "Sample",
+      build: () => ({
+        title: `Sample ${HOSTILE}`,
+        nav: "/safety/sample",
+        blocks: [
+          {
+            id: "words",
+            heading: HOSTILE,
+            kind: "text",
+            body: html`<p id="word">${shared.word}</p>`,
+          },
+          {
+            id: "list",
+            heading: "List",
+            kind: "table",
+            above: html`<form class="line" method="get"><label>Filter <input name="q"></label>
             <button>Apply</button></form>`,
-          columns: [{ name: "Name" }, { name: "Text" }],
-          rows: shared.rows.map(({ id, text }) => {
-            const name = html`<a href="/safety/sample?id=${id}">${id}</a>`;
-            const more = html`<details><summary>More</summary>${text}</details>`;
-            return { id: `row-${id}`, cells: [name, more] };
-          }),
-          empty: "There are no rows.",
-          below: null,
-        },
-      ],
-    }),
-  });
-  addAction(site, {
-    path: "/safety/sample/act",
-    role: "operator",
-    confirm: () => ({
-      title: "Act",
-      nav: "/safety/sample",
-      body: html`<p>${HOSTILE} is acted upon.</p>`,
-      fields: html`<label>Reason <input name="reason" required></label>`,
-      button: "Act",
-      back: "/safety/sample",
-    }),
-    run: async (_asked, form) => {
-      return { notice: `Done because ${form.get("reason") ?? ""}`, to: "/safety/sample" };
-    },
-  });
-};
+            columns: [{ name: "Name" }, { name: "Text" }],
+            rows: shared.rows.map(({ id, text }) => {
+              const name = html`<a href="/safety/sample?id=${id}">${id}</a>`;
+              const more = html`<details><summary>More</summary>${text}</details>`;
+              return { id: `row-${id}`, cells: [name, more] };
+            }),
+            empty: "There are no rows.",
+            below: null,
+          },
+        ],
+      }),
+    });
+    addAction(site, {
+      path: "/safety/sample/act",
+      role: "operator",
+      confirm: () => ({
+        title: "Act",
+        nav: "/safety/sample",
+        body: html`<p>${HOSTILE} is acted upon.</p>`,
+        fields: html`<label>Reason <input name="reason" required></label>`,
+        button: "Act",
+        back: "/safety/sample",
+      }),
+      run: async (_asked, form) => {
+        return { notice: `Done because ${form.get("reason") ?? ""}`, to: "/safety/sample" };
+      },
+    });
+  };
 
 const rowsOf = (...ids: string[]): Shared["rows"] => ids.map((id) => ({ id, text: HOSTILE }));
 
@@ -128,7 +135,9 @@ describe.skipIf(path === null)("in Chromium", () => {
     expect(await page.$$("#main img")).toEqual([]);
     expect(await page.title()).toStartWith("Sample <img");
     const shown = (await page.textContent("#word")) ?? "";
-    expect(shown).toBe('<img src=x onerror="document.title=1">"\'</td>\\u202egnp.exe\\u0007\\u0000end');
+    expect(shown).toBe(
+      '<img src=x onerror="document.title=1">"\'</td>\\u202egnp.exe\\u0007\\u0000end',
+    );
     expect(await page.textContent("body")).not.toMatch(/[\u202e\u0000\u0007]/);
     expect(reader.problems).toEqual([]);
   }, 60_000);

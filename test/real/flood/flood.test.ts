@@ -44,6 +44,6 @@ test.skipIf(refused !== null || library === null)(
 );
 
 test("readSeries() reads one series of a page", () => {
-  const page = "# HELP a b\na_total{x=\"1\"} 7\na_total_more 9\n";
+  const page = '# HELP a b\na_total{x="1"} 7\na_total_more 9\n';
   expect([readSeries(page, "a_total{"), readSeries(page, "b")]).toEqual([7, 0]);
 });

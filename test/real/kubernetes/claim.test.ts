@@ -174,19 +174,23 @@ describe.skipIf(missing !== null)("an agent whose machine is proven", () => {
     expect(events.map(({ kind }) => kind)).toContain("kube.left");
   }, 130_000);
 
-  test.skipIf(OWN_ADDRESS === undefined)("is known by the Node's own address", async () => {
-    await addNode("gpu-8", {
-      status: { addresses: [{ type: "InternalIP", address: OWN_ADDRESS ?? "" }] },
-    });
-    const token = await join("gpu-8", false);
-    await report("gpu-8", token, { xid: 79 });
-    await Bun.sleep(1_500);
-    expect(marksOf(await node("gpu-8"))).toEqual([]);
-    const base = `http://${OWN_ADDRESS ?? ""}:${new URL(plane.url).port}`;
-    await report("gpu-8", token, { base });
-    await until("it is marked", 20_000, async () => {
-      return marksOf(await node("gpu-8")).includes("cordon") ? true : null;
-    });
-    expect((await record("gpu-8"))?.kubernetes?.matched_by).toBe("agent_name");
-  }, 60_000);
+  test.skipIf(OWN_ADDRESS === undefined)(
+    "is known by the Node's own address",
+    async () => {
+      await addNode("gpu-8", {
+        status: { addresses: [{ type: "InternalIP", address: OWN_ADDRESS ?? "" }] },
+      });
+      const token = await join("gpu-8", false);
+      await report("gpu-8", token, { xid: 79 });
+      await Bun.sleep(1_500);
+      expect(marksOf(await node("gpu-8"))).toEqual([]);
+      const base = `http://${OWN_ADDRESS ?? ""}:${new URL(plane.url).port}`;
+      await report("gpu-8", token, { base });
+      await until("it is marked", 20_000, async () => {
+        return marksOf(await node("gpu-8")).includes("cordon") ? true : null;
+      });
+      expect((await record("gpu-8"))?.kubernetes?.matched_by).toBe("agent_name");
+    },
+    60_000,
+  );
 });

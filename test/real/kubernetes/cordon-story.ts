@@ -6,11 +6,7 @@
  * in memory and on a real one.
  */
 import type { Clock } from "../../../reconciler/core/clock.ts";
-import type {
-  KubeAnswer,
-  KubeApi,
-  KubeRequest,
-} from "../../../reconciler/kubernetes/api.ts";
+import type { KubeAnswer, KubeApi, KubeRequest } from "../../../reconciler/kubernetes/api.ts";
 import { PATCH } from "../../../reconciler/kubernetes/api.ts";
 import { holdCordon, releaseCordon } from "../../../reconciler/kubernetes/cordon.ts";
 import type { CordonAnswer } from "../../../reconciler/kubernetes/cordon.ts";

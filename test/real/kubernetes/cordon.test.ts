@@ -11,10 +11,7 @@ import { Cleanup } from "../../../reconciler/kubernetes/cleanup.ts";
 import { holdCordon, releaseCordon } from "../../../reconciler/kubernetes/cordon.ts";
 import { KubeEvents } from "../../../reconciler/kubernetes/kube-event.ts";
 import { type KubeNode, TAINT } from "../../../reconciler/core/kubernetes/object.ts";
-import {
-  checkPermissions,
-  explainForbidden,
-} from "../../../reconciler/kubernetes/permission.ts";
+import { checkPermissions, explainForbidden } from "../../../reconciler/kubernetes/permission.ts";
 import { readNode } from "../../../reconciler/kubernetes/read-node.ts";
 import { StatusMirror } from "../../../reconciler/kubernetes/status-mirror.ts";
 import type { DesiredStatus } from "../../../reconciler/kubernetes/status-diff.ts";

@@ -3,10 +3,24 @@
  * contract, with faults by a proxy, then what only this API does. The vendor's own definition of
  * the resource is not public; no account was used.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CreateRequest, Instance, Place, Provider } from "../../../reconciler/core/provider.ts";
+import type {
+  CreateRequest,
+  Instance,
+  Place,
+  Provider,
+} from "../../../reconciler/core/provider.ts";
 import type { Faults as CloudFaults } from "../../../reconciler/provider/fake/fault.ts";
 import { openCoreweave } from "../../../reconciler/provider/coreweave/coreweave.ts";
 import { openTransport } from "../../../reconciler/kubernetes/connect.ts";
@@ -421,7 +435,9 @@ pools: [{ ${pool}, scaling: { min_nodes: 0, max_nodes: 1 } }]
       ]);
       proxy.set(() => status(404, "NotFound", "the server could not find the resource"));
       expect(await bad(behind, "gd-8xh100ib-i128")).toEqual([
-        expect.stringContaining("fail resource: the cluster has no NodePool resource, so it is not"),
+        expect.stringContaining(
+          "fail resource: the cluster has no NodePool resource, so it is not",
+        ),
       ]);
       const unlisted = await behind.list();
       expect(unlisted).toMatchObject({ kind: "failed", class: "unavailable" });

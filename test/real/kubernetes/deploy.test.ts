@@ -185,7 +185,11 @@ describe.skipIf(missing !== null)("on an empty cluster", () => {
     const [head = "", ...rows] = await lines(cluster, ...list);
     const sorted = (verbs: string): string => `[${verbs.split(" ").sort().join(" ")}]`;
     const words = (line: string): string =>
-      line.trim().split(/ {2,}/).join("  ").replace(/\[([a-z ]+)\]$/, (_, verbs) => sorted(verbs));
+      line
+        .trim()
+        .split(/ {2,}/)
+        .join("  ")
+        .replace(/\[([a-z ]+)\]$/, (_, verbs) => sorted(verbs));
     const found = [words(head), ...new Set(rows.map(words).sort())].join("\n");
     const path = join(GUIDE, "can-i", `${name}.txt`);
     if (process.env["UPDATE"] === "1") {

@@ -77,7 +77,9 @@ describe.skipIf(missing !== null)("the log", () => {
     expect(refused).toMatchObject({ level: "error", node: node.node_id, kube_node: node.name });
     expect(refused.reason).toContain("forbidden");
     expect(String(refused["advice"])).toContain("deploy/11-role.yaml");
-    const denied = await logs("a permission is denied", 30_000, ({ msg }) => msg.includes("denies"));
+    const denied = await logs("a permission is denied", 30_000, ({ msg }) =>
+      msg.includes("denies"),
+    );
     expect(denied).toMatchObject({ level: "error", account: ACCOUNT });
     await Bun.sleep(20_000);
     const permissions = lines().flatMap((line) =>

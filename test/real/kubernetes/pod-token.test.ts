@@ -192,16 +192,20 @@ describe.skipIf(missing !== null)("a pod's token", () => {
     ],
   ];
 
-  test.each(bad)("%s ties nothing, and explain says why", async (_what, name, make, why) => {
-    await register(name, await make());
-    await says(name, `its pod token ${why}`);
-    if (process.env["TELL"] === "1") console.log(await stateOf(name));
-    // Longer than a tie takes.
-    await Bun.sleep(1_500);
-    expect(await tieOf(name)).toBeNull();
-    const { alarms } = await plane.get<KubernetesView>("/kubernetes");
-    expect(alarms.join("\n")).toContain(`${name}: no proof`);
-  }, 60_000);
+  test.each(bad)(
+    "%s ties nothing, and explain says why",
+    async (_what, name, make, why) => {
+      await register(name, await make());
+      await says(name, `its pod token ${why}`);
+      if (process.env["TELL"] === "1") console.log(await stateOf(name));
+      // Longer than a tie takes.
+      await Bun.sleep(1_500);
+      expect(await tieOf(name)).toBeNull();
+      const { alarms } = await plane.get<KubernetesView>("/kubernetes");
+      expect(alarms.join("\n")).toContain(`${name}: no proof`);
+    },
+    60_000,
+  );
 
   test("is taken after a bad one, once the agent registers again", async () => {
     await register("gpu-5", await issue({ to: await addPod("gpu-5") }));
@@ -225,7 +229,10 @@ describe.skipIf(missing !== null)("a pod's token", () => {
     });
     const token = await issue({ to: await addPod("gpu-10") });
     await register("gpu-10", token);
-    await says("gpu-10", `forbidden: system:serviceaccount:${PRODUCT.namespace}:${PRODUCT.name} may not ${rule}`);
+    await says(
+      "gpu-10",
+      `forbidden: system:serviceaccount:${PRODUCT.namespace}:${PRODUCT.name} may not ${rule}`,
+    );
     expect(await tieOf("gpu-10")).toBeNull();
     await grant(PRODUCT_RULES);
     await until("it is tied", 60_000, async () => {

@@ -29,7 +29,10 @@ const exponent = fc
 const quantity = fc
   .tuple(
     fc.constantFrom("", "+", "-"),
-    fc.oneof(digits, fc.tuple(digits, digits).map((parts) => parts.join("."))),
+    fc.oneof(
+      digits,
+      fc.tuple(digits, digits).map((parts) => parts.join(".")),
+    ),
     fc.oneof({ arbitrary: suffix, weight: 3 }, exponent),
   )
   .map((parts) => parts.join(""));

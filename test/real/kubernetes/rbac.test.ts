@@ -290,7 +290,9 @@ describe.skipIf(missing !== null)("an account without any role", () => {
       const { code, out } = await navarch(plane, "doctor", "kubernetes");
       expect(code).toBe(1);
       const account = `system:serviceaccount:${PRODUCT.namespace}:${PRODUCT.name}`;
-      expect(out).toContain(`${account} has no permission at all → is its ClusterRoleBinding there`);
+      expect(out).toContain(
+        `${account} has no permission at all → is its ClusterRoleBinding there`,
+      );
       const failed = [...out.matchAll(/^fail +(\w+)/gm)].map(([, check]) => check);
       expect(failed).toEqual(["cluster", "permissions"]);
       const view = await navarchJson<NodeView>(

@@ -38,7 +38,11 @@ describe.skipIf(missing !== null)("Slinky on a real server", () => {
     const how = { user: "admin" as const, stdin: CRDS };
     expect(await cluster.kubectlWith(how, "apply", "-f", "-")).toMatchObject({ code: 0, err: "" });
     owner = await until("the kinds are served", 20_000, async () => {
-      const body = { apiVersion: "slinky.slurm.net/v1beta1", kind: "NodeSet", metadata: { name: "gpu" } };
+      const body = {
+        apiVersion: "slinky.slurm.net/v1beta1",
+        kind: "NodeSet",
+        metadata: { name: "gpu" },
+      };
       const answer = await cluster.request(`${SLINKY}/nodesets`, { method: "POST", body });
       if (!answer.ok) return null;
       const { metadata } = (await answer.json()) as KubeObject;
@@ -83,7 +87,9 @@ describe.skipIf(missing !== null)("Slinky on a real server", () => {
   async function watchNode(name: string): Promise<{ seen: Set<string>; end: () => void }> {
     const seen = new Set<string>();
     const ended = new AbortController();
-    const { metadata } = await cluster.json<{ metadata: { resourceVersion: string } }>("/api/v1/nodes");
+    const { metadata } = await cluster.json<{ metadata: { resourceVersion: string } }>(
+      "/api/v1/nodes",
+    );
     const query = `watch=true&fieldSelector=metadata.name%3D${name}&resourceVersion=${metadata.resourceVersion}`;
     const answer = await cluster.request(`/api/v1/nodes?${query}`);
     void (async () => {
@@ -172,7 +178,9 @@ describe.skipIf(missing !== null)("Slinky on a real server", () => {
     );
     expect(await node(0)).not.toBeNull();
     await show("slurm-a", "Down Drain");
-    await until("its Node is removed", 120_000, async () => ((await node(0)) === null ? true : null));
+    await until("its Node is removed", 120_000, async () =>
+      (await node(0)) === null ? true : null,
+    );
   }, 300_000);
 
   test("S48: another's reason stays, and none is written where Slurm drained first", async () => {

@@ -69,7 +69,10 @@ describe.skipIf(isMissing)("docs/first-real-pool.md", () => {
       `sed -i -e 's|^  lambda:$|  lambda:\\n    endpoint: ${standIn.url}|' ` +
       `-e 's|:5''0051|:${port}|' navarch.yaml\n`;
     const blocks = [configure?.text ?? "", here, ...others.map(({ text }) => text)];
-    const script = blocks.join("echo ---\n").replaceAll("/tmp/navarch", home).replaceAll("50051", port);
+    const script = blocks
+      .join("echo ---\n")
+      .replaceAll("/tmp/navarch", home)
+      .replaceAll("50051", port);
     const shell = Bun.spawn(["bash", "-euo", "pipefail", "-c", script], {
       cwd: home,
       env: {

@@ -6,10 +6,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  contractFleetId,
-  providerContract,
-} from "../../port/provider.contract.ts";
+import { contractFleetId, providerContract } from "../../port/provider.contract.ts";
 import { openMachineBed } from "../../fixture/machine/bed.ts";
 import type { MachineProvider } from "../../fixture/machine/machine.ts";
 import { clearBed, openBed, removeBed } from "./bed.ts";

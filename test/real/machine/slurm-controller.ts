@@ -6,13 +6,7 @@ import { until } from "../../fixture/plane/plane.ts";
 import type { Machine } from "./machine.ts";
 
 /** Their key is made when they are installed, so every machine of the image has the same one. */
-export const PACKAGES = [
-  "munge",
-  "slurmctld",
-  "slurmd",
-  "slurm-client",
-  "slurm-wlm-basic-plugins",
-];
+export const PACKAGES = ["munge", "slurmctld", "slurmd", "slurm-client", "slurm-wlm-basic-plugins"];
 
 const slurmConf = (address: string, nodes: readonly string[]): string => `ClusterName=bed
 SlurmctldHost=ctl(${address})

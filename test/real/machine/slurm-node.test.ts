@@ -70,7 +70,8 @@ describe.skipIf(isMissing)("navarch bootstrap --template slurm-node", () => {
     await Promise.all(booted.map((machine) => machine.waitSsh()));
     folder = join(bed.stateDir, "slurm");
     mkdirSync(join(folder, "conf"), { recursive: true });
-    const line = (name: "s0" | "f0") => `NodeName=${name} NodeAddr=${machines[name].address} ${GPUS}`;
+    const line = (name: "s0" | "f0") =>
+      `NodeName=${name} NodeAddr=${machines[name].address} ${GPUS}`;
     await startController(ctl, [line("s0"), line("f0")]);
     await renewKey();
     await ctl.must("systemctl restart slurmctld");
@@ -94,7 +95,9 @@ describe.skipIf(isMissing)("navarch bootstrap --template slurm-node", () => {
       const first = await bootstrap("d0", dynamic());
       expect([first.code, first.err.replace(/^host key of .*\n/, "")]).toEqual([0, ""]);
       await waitIdle("d0");
-      const job = await ctl.must("timeout 60 srun -w d0 --gres=gpu:h100:2 printenv CUDA_VISIBLE_DEVICES");
+      const job = await ctl.must(
+        "timeout 60 srun -w d0 --gres=gpu:h100:2 printenv CUDA_VISIBLE_DEVICES",
+      );
       expect(job).toBe("0,1");
       const { d0 } = machines;
       expect(await d0.must("stat -c '%a %U:%G' /etc/munge/munge.key")).toBe("400 munge:munge");
@@ -129,7 +132,12 @@ describe.skipIf(isMissing)("navarch bootstrap --template slurm-node", () => {
       expect(await ctl.must(`printf %s '${back}' | unmunge`)).toMatch(/STATUS: +Success/);
       // The key of the image, of which this one is no child.
       const foreign = await e0.must("munge -n");
-      const wrong = await bootstrap("d0", [...dynamic(), "--set", `MungeProbe=${foreign}`, "--afresh"]);
+      const wrong = await bootstrap("d0", [
+        ...dynamic(),
+        "--set",
+        `MungeProbe=${foreign}`,
+        "--afresh",
+      ]);
       expect([wrong.code, wrong.err.includes("refuses a credential made with the key")]).toEqual([
         1,
         true,
@@ -150,7 +158,13 @@ describe.skipIf(isMissing)("navarch bootstrap --template slurm-node", () => {
     "S45: a static node takes its configuration from the controller, another has files",
     async () => {
       const key = ["--munge-key", keyFile()];
-      const static_ = ["--set", "dynamic=false", "--set", `conf-server=${ctl.address}:6817`, ...key];
+      const static_ = [
+        "--set",
+        "dynamic=false",
+        "--set",
+        `conf-server=${ctl.address}:6817`,
+        ...key,
+      ];
       const files = ["--set", "dynamic=false", "--slurm-conf", join(folder, "conf"), ...key];
       const both = await Promise.all([bootstrap("s0", static_), bootstrap("f0", files)]);
       expect(both.map(({ code, err }) => [code, err.replace(/^host key of .*\n/, "")])).toEqual([
@@ -178,7 +192,9 @@ describe.skipIf(isMissing)("navarch bootstrap --template slurm-node", () => {
       await ctl.must("systemctl stop slurmctld");
       const setUp = bootstrap("e0", dynamic());
       await until("slurmd asks", 60_000, async () =>
-        (await machines.e0.run("journalctl -u slurmd -o cat")).stdout.includes("error") ? true : null,
+        (await machines.e0.run("journalctl -u slurmd -o cat")).stdout.includes("error")
+          ? true
+          : null,
       );
       await ctl.must("systemctl start slurmctld");
       const ended = await setUp;

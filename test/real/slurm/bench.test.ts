@@ -69,7 +69,11 @@ describe.skipIf(isMissing)("S55: navarch slurm bench", () => {
   );
 
   test("S55: refuses what is no number and no name", async () => {
-    for (const words of [["--jobs", "0"], ["--jobs", "1e9"], ["--drain-node", "n[0-1]"]]) {
+    for (const words of [
+      ["--jobs", "0"],
+      ["--jobs", "1e9"],
+      ["--drain-node", "n[0-1]"],
+    ]) {
       expect((await bench(...words)).code).toBe(2);
     }
   });

@@ -69,9 +69,16 @@ export async function runBoxed(root: string, folder: string, script: string): Pr
   try {
     const spaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--mount-proc"];
     return await runCommand(
-      ["unshare", ...spaces, "--kill-child", "--propagation", "private"].concat(
-        ["bash", "-c", BOX, "box", root, box, folder, `${PREPARE}${script}${LOGS}`],
-      ),
+      ["unshare", ...spaces, "--kill-child", "--propagation", "private"].concat([
+        "bash",
+        "-c",
+        BOX,
+        "box",
+        root,
+        box,
+        folder,
+        `${PREPARE}${script}${LOGS}`,
+      ]),
       { limitMs: 150_000 },
     );
   } finally {

@@ -19,7 +19,7 @@ const reasonOf = (name: string): string => `navarch:${name}.s1 XID79 it's "lost"
 /** Asks again for what had no turn, as the control plane does. */
 async function inTurn(names: readonly string[], mark: (name: string) => Promise<SlurmMark>) {
   const answers = new Map<string, SlurmMark>();
-  for (let left = [...names]; left.length > 0; ) {
+  for (let left = [...names]; left.length > 0;) {
     await Promise.all(left.map(async (name) => answers.set(name, await mark(name))));
     left = left.filter((name) => answers.get(name)?.kind === "unsent");
   }

@@ -67,7 +67,8 @@ pools:
     const [out, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
     return { code, rows: JSON.parse(out) as Diagnosis[] };
   }
-  const doctor = (...words: readonly string[]) => navarch("doctor", ...words, `--server=${plane.url}`);
+  const doctor = (...words: readonly string[]) =>
+    navarch("doctor", ...words, `--server=${plane.url}`);
   const said = (rows: readonly Diagnosis[], check: string) =>
     rows.filter((row) => row.check === check).map((row) => `${row.outcome}: ${row.message}`);
 
@@ -152,7 +153,11 @@ pools:
 
   test("a controller that is away is told, and the control plane stays ready", async () => {
     await slurm.stopController();
-    await until("it is dark", LATE_MS, async () => (await metric("navarch_slurm_dark")) === 1 || null);
+    await until(
+      "it is dark",
+      LATE_MS,
+      async () => (await metric("navarch_slurm_dark")) === 1 || null,
+    );
     expect((await plane.fetch("/readyz")).status).toBe(200);
     expect(await metric('navarch_slurm_nodes{owner="unknown"}')).toBe(2);
     const all = await doctor();
@@ -160,6 +165,10 @@ pools:
     const { code, rows } = await doctor("slurm");
     expect([code, said(rows, "controller")[0]]).toEqual([1, expect.stringMatching(/^fail: /)]);
     await slurm.startController();
-    await until("it is back", LATE_MS, async () => (await metric("navarch_slurm_dark")) === 0 || null);
+    await until(
+      "it is back",
+      LATE_MS,
+      async () => (await metric("navarch_slurm_dark")) === 0 || null,
+    );
   });
 });

@@ -33,32 +33,36 @@ test("the first page of Slurm fits a terminal", () => {
 });
 
 describe.skipIf(isMissing)("the first page of Slurm", () => {
-  test("leads from nothing to a drained node, its return, and a person's drain", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "navarch-first-drain-"));
-    try {
-      const blocks = blocksOf(page).filter(({ notRun }) => notRun === null);
-      expect(blocks.length).toBeGreaterThan(6);
-      const text = blocks.map(({ text, line }) => `echo "--- line ${line}"\n${text}`).join("");
-      const script = join(folder, "page.sh");
-      writeFileSync(script, HOST + text.replaceAll("/tmp/navarch", join(folder, "work")));
-      const ran = await runCommand(
-        [
-          ...["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net"],
-          ...["--propagation", "private", "timeout", "200", "bash", "-euo", "pipefail", script],
-          ROOT,
-        ],
-        { env: { ...HOST_ENV, NO_COLOR: "1" }, limitMs: LIMIT_MS },
-      );
-      if (ran.code !== 0) throw new Error(`${ran.code}\n${ran.stdout}\n${ran.stderr}`);
-      // What the page shows is what is printed.
-      expect(ran.stdout).toMatch(/gpu-2 +1 +training drng/);
-      expect(ran.stdout).toMatch(/Reason=navarch:\S+ XID79 on GPU 0/);
-      expect(ran.stdout).toMatch(/Next: wait \(drain\): job \d/);
-      expect(ran.stdout).toContain("gpu-2 stays drained in Slurm: its slurmd has not registered");
-      expect(ran.stdout).toMatch(/slurm.released .*gpu-2 is released in Slurm/);
-      expect(ran.stdout).toContain("held by others (maint by alice)");
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  }, LIMIT_MS + 20_000);
+  test(
+    "leads from nothing to a drained node, its return, and a person's drain",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "navarch-first-drain-"));
+      try {
+        const blocks = blocksOf(page).filter(({ notRun }) => notRun === null);
+        expect(blocks.length).toBeGreaterThan(6);
+        const text = blocks.map(({ text, line }) => `echo "--- line ${line}"\n${text}`).join("");
+        const script = join(folder, "page.sh");
+        writeFileSync(script, HOST + text.replaceAll("/tmp/navarch", join(folder, "work")));
+        const ran = await runCommand(
+          [
+            ...["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net"],
+            ...["--propagation", "private", "timeout", "200", "bash", "-euo", "pipefail", script],
+            ROOT,
+          ],
+          { env: { ...HOST_ENV, NO_COLOR: "1" }, limitMs: LIMIT_MS },
+        );
+        if (ran.code !== 0) throw new Error(`${ran.code}\n${ran.stdout}\n${ran.stderr}`);
+        // What the page shows is what is printed.
+        expect(ran.stdout).toMatch(/gpu-2 +1 +training drng/);
+        expect(ran.stdout).toMatch(/Reason=navarch:\S+ XID79 on GPU 0/);
+        expect(ran.stdout).toMatch(/Next: wait \(drain\): job \d/);
+        expect(ran.stdout).toContain("gpu-2 stays drained in Slurm: its slurmd has not registered");
+        expect(ran.stdout).toMatch(/slurm.released .*gpu-2 is released in Slurm/);
+        expect(ran.stdout).toContain("held by others (maint by alice)");
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+    LIMIT_MS + 20_000,
+  );
 });

@@ -134,7 +134,8 @@ describe.skipIf(isMissing)("S46: HealthCheckProgram", () => {
           return /not drained: scontrol did not answer within \d+ ms/.test(said) ? true : null;
         });
         const answers = await Promise.all([check("n2"), check("n2"), check("n0")]);
-        for (const { code, ms } of answers) expect([code, ms < 2 * ANSWER_MS_MAX]).toEqual([0, true]);
+        for (const { code, ms } of answers)
+          expect([code, ms < 2 * ANSWER_MS_MAX]).toEqual([0, true]);
         await Bun.sleep(8_000);
         const copies = slurm.room.withEnv("SLURMD_NODENAME=n2").length;
         expect(copies).toBeLessThanOrEqual(2);

@@ -16,7 +16,12 @@ const bracket = fc
   .array(fc.oneof(number, range), { minLength: 1, maxLength: 3 })
   .map((parts) => `[${parts.join(",")}]`);
 const item = fc
-  .tuple(fc.constantFrom("n", "r1-", "a.b", "x_"), bracket, fc.constantFrom("", "y", "-ib-"), bracket)
+  .tuple(
+    fc.constantFrom("n", "r1-", "a.b", "x_"),
+    bracket,
+    fc.constantFrom("", "y", "-ib-"),
+    bracket,
+  )
   .chain(([start, one, middle, two]) =>
     fc.constantFrom(start, start + one, start + one + middle + two),
   )

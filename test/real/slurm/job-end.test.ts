@@ -159,7 +159,10 @@ pools:
         return job;
       };
       const job = await start(["-w", "n0"]);
-      const [strict, other] = [await start(["-w", "n0", "--no-requeue"]), await start(["-w", "n1"])];
+      const [strict, other] = [
+        await start(["-w", "n0", "--no-requeue"]),
+        await start(["-w", "n1"]),
+      ];
       const child = Bun.spawn(
         [NAVARCH, "sim", "inject", `--node=${node.node_id}`, "--xid=79", `--server=${plane.url}`],
         { env: cleanEnv({ NAVARCH_AUTH_TOKEN: plane.adminToken }), stdout: "ignore" },
@@ -178,12 +181,16 @@ pools:
       await slurm.waitJob(job, "PENDING", SOON_MS);
       expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(said.earliest ?? "") - 1_000);
       const events = async (): Promise<EventView[]> =>
-        (await plane.events(`&node=${node.node_id}`)).filter(({ kind }) => kind === "slurm.jobs_told");
+        (await plane.events(`&node=${node.node_id}`)).filter(
+          ({ kind }) => kind === "slurm.jobs_told",
+        );
       const [event] = await until("it is told", SOON_MS, async () => {
         const all = await events();
         return all.length > 0 ? all : null;
       });
-      expect(event?.message).toContain(`n0: requeued job ${job}; Slurm does not requeue ${strict} (`);
+      expect(event?.message).toContain(
+        `n0: requeued job ${job}; Slurm does not requeue ${strict} (`,
+      );
       await until("it is held", SOON_MS, async () => {
         const all = await plane.nodes();
         return all.find(({ node_id: id }) => id === node.node_id)?.phase === "held" || null;

@@ -46,9 +46,7 @@ export class Kubelet {
     };
     const now = new Map(
       items.flatMap(({ metadata: { name, uid, deletionTimestamp } }) =>
-        deletionTimestamp === undefined && this.#names.includes(name)
-          ? [[name, uid] as const]
-          : [],
+        deletionTimestamp === undefined && this.#names.includes(name) ? [[name, uid] as const] : [],
       ),
     );
     for (const [name, uid] of this.#pods) {

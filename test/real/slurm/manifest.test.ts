@@ -71,16 +71,28 @@ describe.skipIf(missing !== null)("the Slurm guide on a real API server", () => 
     await guide.must("kubectl delete namespace slurm");
     await guide.must(`kubectl apply -f ${PVS}`);
     const applied = await guide.must(`kubectl apply -f ${MANIFESTS}/`);
-    expect(applied.trim().split("\n").filter((line) => !/ (created|unchanged)$/.test(line))).toEqual([]);
+    expect(
+      applied
+        .trim()
+        .split("\n")
+        .filter((line) => !/ (created|unchanged)$/.test(line)),
+    ).toEqual([]);
     await guide.must(`./bin/navarch slurm manifests --check ${MANIFESTS}`);
     await guide.must(`./bin/navarch slurm refs ${MANIFESTS}`);
     const text = await guide.sh(`grep -rEn 'hostPath|/path/to|ControlMachine' ${MANIFESTS}`);
     expect([text.code, text.stdout]).toEqual([1, ""]);
     expect((await guide.must(`${NAMES} | grep -c slurm-`)).trim()).toBe("12");
     const again = await guide.must(`kubectl apply -f ${MANIFESTS}/`);
-    expect(again.trim().split("\n").filter((line) => !/ unchanged$/.test(line))).toEqual([]);
+    expect(
+      again
+        .trim()
+        .split("\n")
+        .filter((line) => !/ unchanged$/.test(line)),
+    ).toEqual([]);
     const kustomized = await guide.must(`kubectl apply -k ${MANIFESTS}/`);
-    expect(kustomized.split("\n").filter((line) => / (created|configured)$/.test(line))).toEqual([]);
+    expect(kustomized.split("\n").filter((line) => / (created|configured)$/.test(line))).toEqual(
+      [],
+    );
   }, 120_000);
 
   test("S6: both claims are bound, and every pod finds a machine of two", async () => {
@@ -89,7 +101,9 @@ describe.skipIf(missing !== null)("the Slurm guide on a real API server", () => 
       const lines = pods.trim().split("\n");
       return lines.length === 6 && lines.every((line) => / Running /.test(line)) ? true : null;
     });
-    const claims = await guide.must("kubectl -n slurm get pvc -o jsonpath='{.items[*].status.phase}'");
+    const claims = await guide.must(
+      "kubectl -n slurm get pvc -o jsonpath='{.items[*].status.phase}'",
+    );
     expect(claims).toBe("Bound Bound");
   }, 90_000);
 
@@ -107,7 +121,9 @@ describe.skipIf(missing !== null)("the Slurm guide on a real API server", () => 
     await guide.must(`kubectl apply -f ${MANIFESTS}/`);
     expect(await guide.must(KEYS)).toBe(first);
     // One that an operator took away is made again, the other stays.
-    await guide.must(`kubectl -n slurm patch secret slurm-db-credentials --type=json -p '[{"op":"remove","path":"/data/root-password"}]'`);
+    await guide.must(
+      `kubectl -n slurm patch secret slurm-db-credentials --type=json -p '[{"op":"remove","path":"/data/root-password"}]'`,
+    );
     await guide.must(fill);
     const [password, root] = (await guide.must(KEYS)).trim().split(" ");
     expect([password, root === first.trim().split(" ")[1]]).toEqual([first.split(" ")[0], false]);

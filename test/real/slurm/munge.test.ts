@@ -36,26 +36,30 @@ echo "JOB $state $(scontrol show job $job -o | grep -o 'Restarts=[0-9]*')"
 wait_idle n0
 `;
 
-test.skipIf(isMissing)("S22: a job outlives the rotation, and each key is told", async () => {
-  chmodSync(folder, 0o755);
-  const at = (name: string): string => join(folder, name);
-  for (const name of ["munge.key", "new.key"]) await must("slurm", "munge-key", "-o", at(name));
-  const pool = "  - { name: a, cpus: 8, memory_mb: 100, nodes: n0 }";
-  writeFileSync(at("fleet.yaml"), `accounting: false\npools:\n${pool}\n`);
-  const args = ["--layout", "single-host", "-i", at("fleet.yaml"), "--slurm-version", "22.05"];
-  await must("slurm", "render", ...args, "--out", at("etc"));
-  const ran = await runBoxed("/", folder, ROTATE);
-  expect(linesOf(ran, "JOB")).toEqual(["JobState=COMPLETED Restarts=0"]);
-  expect(linesOf(ran, "STATE")).toEqual(["n0 idle", "n0 idle"]);
-  const keys = ["--in", at("new.key"), "--old", at("munge.key")];
-  const input = linesOf(ran, "CRED").join("\n");
-  const told = await navarch(["slurm", "munge-check", ...keys, "-o", "json", "-"], {}, input);
-  const names = ["-cdefault", "-caes256", "-cnone"];
-  const rows = ["new", "old"].flatMap((key) =>
-    names.map((cipher) => ({ node: `${key}${cipher}`, key, why: "" })),
-  );
-  const sorted = (json(told.out) as { node: string }[]).map(({ node }) => node).sort();
-  expect(sorted).toEqual(rows.map(({ node }) => node).sort());
-  expect(json(told.out)).toEqual(expect.arrayContaining(rows));
-  expect(told.code).toBe(1);
-}, 180_000);
+test.skipIf(isMissing)(
+  "S22: a job outlives the rotation, and each key is told",
+  async () => {
+    chmodSync(folder, 0o755);
+    const at = (name: string): string => join(folder, name);
+    for (const name of ["munge.key", "new.key"]) await must("slurm", "munge-key", "-o", at(name));
+    const pool = "  - { name: a, cpus: 8, memory_mb: 100, nodes: n0 }";
+    writeFileSync(at("fleet.yaml"), `accounting: false\npools:\n${pool}\n`);
+    const args = ["--layout", "single-host", "-i", at("fleet.yaml"), "--slurm-version", "22.05"];
+    await must("slurm", "render", ...args, "--out", at("etc"));
+    const ran = await runBoxed("/", folder, ROTATE);
+    expect(linesOf(ran, "JOB")).toEqual(["JobState=COMPLETED Restarts=0"]);
+    expect(linesOf(ran, "STATE")).toEqual(["n0 idle", "n0 idle"]);
+    const keys = ["--in", at("new.key"), "--old", at("munge.key")];
+    const input = linesOf(ran, "CRED").join("\n");
+    const told = await navarch(["slurm", "munge-check", ...keys, "-o", "json", "-"], {}, input);
+    const names = ["-cdefault", "-caes256", "-cnone"];
+    const rows = ["new", "old"].flatMap((key) =>
+      names.map((cipher) => ({ node: `${key}${cipher}`, key, why: "" })),
+    );
+    const sorted = (json(told.out) as { node: string }[]).map(({ node }) => node).sort();
+    expect(sorted).toEqual(rows.map(({ node }) => node).sort());
+    expect(json(told.out)).toEqual(expect.arrayContaining(rows));
+    expect(told.code).toBe(1);
+  },
+  180_000,
+);

@@ -120,20 +120,24 @@ for (const version of SLURM_VERSIONS) {
       }
     }, LIMIT_MS);
 
-    test.each(["nodes", "jobs"] as const)("S37: any answer of %s is read or unknown", (what) => {
-      const schema = spec.answer(`/slurm/${API[version]}/${what}${slash}`);
-      expect(Object.keys(mapOf(schema["properties"]))).toContain(what);
-      fc.assert(
-        fc.property(spec.fields(schema), fc.constantFrom(200, 500), (answer, status) => {
-          const value: unknown = JSON.parse(JSON.stringify(answer));
-          const judged = judge({ kind: "json", status, value });
-          expect(["ok", "refused", "failed"]).toContain(judged.kind);
-          for (const node of readNodes(value) ?? []) expect(node.base).not.toBe("");
-          for (const job of readJobs(value) ?? []) expect(Number.isFinite(job.gpus)).toBe(true);
-        }),
-        { numRuns: RUNS },
-      );
-    }, LIMIT_MS);
+    test.each(["nodes", "jobs"] as const)(
+      "S37: any answer of %s is read or unknown",
+      (what) => {
+        const schema = spec.answer(`/slurm/${API[version]}/${what}${slash}`);
+        expect(Object.keys(mapOf(schema["properties"]))).toContain(what);
+        fc.assert(
+          fc.property(spec.fields(schema), fc.constantFrom(200, 500), (answer, status) => {
+            const value: unknown = JSON.parse(JSON.stringify(answer));
+            const judged = judge({ kind: "json", status, value });
+            expect(["ok", "refused", "failed"]).toContain(judged.kind);
+            for (const node of readNodes(value) ?? []) expect(node.base).not.toBe("");
+            for (const job of readJobs(value) ?? []) expect(Number.isFinite(job.gpus)).toBe(true);
+          }),
+          { numRuns: RUNS },
+        );
+      },
+      LIMIT_MS,
+    );
 
     test("S31: every word for a node's state is known", () => {
       const words = wordsOf("nodes", "state");
@@ -146,51 +150,59 @@ for (const version of SLURM_VERSIONS) {
       }
     });
 
-    test("S31: a node with name and state is read, and one at work is not empty", () => {
-      const words = wordsOf("nodes", "state").filter((word) => {
-        return !/^(INVALID|UNKNOWN|FUTURE)$/.test(word);
-      });
-      const flag = fc.constantFrom(...(isOld ? ["DRAIN", "CLOUD", "COMPLETING", "FAIL"] : words));
-      const said = fc.tuple(fc.constantFrom(...BASES), fc.uniqueArray(flag, { maxLength: 3 }));
-      fc.assert(
-        fc.property(spec.fields(rowOf("nodes")), said, (row, [base, more]) => {
-          const flags = more.filter((word) => !BASES.includes(word));
-          const state = isOld
-            ? { state: base.toLowerCase(), state_flags: flags }
-            : { state: [base, ...flags] };
-          const value: unknown = JSON.parse(JSON.stringify({ ...row, name: "n0", ...state }));
-          const node = readNodes({ nodes: [value] })?.[0];
-          expect(node).toMatchObject({ name: "n0", base, flags });
-          const isWorking = /^(ALLOCATED|MIXED)$/.test(base) || flags.includes("COMPLETING");
-          if (isWorking) expect(workLeft(node, [], 1).kind).not.toBe("empty");
-        }),
-        { numRuns: RUNS },
-      );
-    }, LIMIT_MS);
+    test(
+      "S31: a node with name and state is read, and one at work is not empty",
+      () => {
+        const words = wordsOf("nodes", "state").filter((word) => {
+          return !/^(INVALID|UNKNOWN|FUTURE)$/.test(word);
+        });
+        const flag = fc.constantFrom(...(isOld ? ["DRAIN", "CLOUD", "COMPLETING", "FAIL"] : words));
+        const said = fc.tuple(fc.constantFrom(...BASES), fc.uniqueArray(flag, { maxLength: 3 }));
+        fc.assert(
+          fc.property(spec.fields(rowOf("nodes")), said, (row, [base, more]) => {
+            const flags = more.filter((word) => !BASES.includes(word));
+            const state = isOld
+              ? { state: base.toLowerCase(), state_flags: flags }
+              : { state: [base, ...flags] };
+            const value: unknown = JSON.parse(JSON.stringify({ ...row, name: "n0", ...state }));
+            const node = readNodes({ nodes: [value] })?.[0];
+            expect(node).toMatchObject({ name: "n0", base, flags });
+            const isWorking = /^(ALLOCATED|MIXED)$/.test(base) || flags.includes("COMPLETING");
+            if (isWorking) expect(workLeft(node, [], 1).kind).not.toBe("empty");
+          }),
+          { numRuns: RUNS },
+        );
+      },
+      LIMIT_MS,
+    );
 
-    test("S31: a job with number, state and nodes is read, and keeps its nodes busy", () => {
-      const listed = wordsOf("jobs", "job_state");
-      expect(listed.length > 20).toBe(!isOld);
-      const flags = listed.filter((word) => {
-        return /^(CONFIGURING|COMPLETING|RESIZING|STOPPED|SIGNALING|POWER_UP_NODE)$/.test(word);
-      });
-      const held = fc.constantFrom("RUNNING", "SUSPENDED");
-      const said = isOld
-        ? held
-        : fc
-            .tuple(held, fc.subarray(flags, { maxLength: 2 }))
-            .map(([base, more]) => [base, ...more]);
-      fc.assert(
-        fc.property(spec.fields(rowOf("jobs")), fc.nat(), said, (row, number, job_state) => {
-          const sound = { ...row, job_id: number, job_state, nodes: "n[0-1],x" };
-          const value: unknown = JSON.parse(JSON.stringify(sound));
-          const jobs = readJobs({ jobs: [value] });
-          expect(jobs).toMatchObject([{ nodes: ["n0", "n1", "x"] }]);
-          const drained = readNodes({ nodes: [{ name: "n0", state: ["IDLE", "DRAIN"] }] })?.[0];
-          expect(workLeft(drained, jobs ?? [], 1).kind).toBe("busy");
-        }),
-        { numRuns: RUNS },
-      );
-    }, LIMIT_MS);
+    test(
+      "S31: a job with number, state and nodes is read, and keeps its nodes busy",
+      () => {
+        const listed = wordsOf("jobs", "job_state");
+        expect(listed.length > 20).toBe(!isOld);
+        const flags = listed.filter((word) => {
+          return /^(CONFIGURING|COMPLETING|RESIZING|STOPPED|SIGNALING|POWER_UP_NODE)$/.test(word);
+        });
+        const held = fc.constantFrom("RUNNING", "SUSPENDED");
+        const said = isOld
+          ? held
+          : fc
+              .tuple(held, fc.subarray(flags, { maxLength: 2 }))
+              .map(([base, more]) => [base, ...more]);
+        fc.assert(
+          fc.property(spec.fields(rowOf("jobs")), fc.nat(), said, (row, number, job_state) => {
+            const sound = { ...row, job_id: number, job_state, nodes: "n[0-1],x" };
+            const value: unknown = JSON.parse(JSON.stringify(sound));
+            const jobs = readJobs({ jobs: [value] });
+            expect(jobs).toMatchObject([{ nodes: ["n0", "n1", "x"] }]);
+            const drained = readNodes({ nodes: [{ name: "n0", state: ["IDLE", "DRAIN"] }] })?.[0];
+            expect(workLeft(drained, jobs ?? [], 1).kind).toBe("busy");
+          }),
+          { numRuns: RUNS },
+        );
+      },
+      LIMIT_MS,
+    );
   });
 }

@@ -82,37 +82,53 @@ for (const version of SLURM_VERSIONS) {
       }
     };
 
-    test("S31: a slurmctld that hangs", async () => {
-      await suffer(
-        /no answer within 10 s|timed out/i,
-        () => slurm.room.signal("slurmctld", "SIGSTOP"),
-        () => slurm.room.signal("slurmctld", "SIGCONT"),
-      );
-    }, LIMIT_MS);
+    test(
+      "S31: a slurmctld that hangs",
+      async () => {
+        await suffer(
+          /no answer within 10 s|timed out/i,
+          () => slurm.room.signal("slurmctld", "SIGSTOP"),
+          () => slurm.room.signal("slurmctld", "SIGCONT"),
+        );
+      },
+      LIMIT_MS,
+    );
 
-    test("S31: a slurmctld that ends and starts again", async () => {
-      await suffer(
-        /contact slurm controller|cannot ask slurmctld|no answer within 10 s/i,
-        () => slurm.stopController(),
-        () => slurm.startController(),
-      );
-    }, LIMIT_MS);
+    test(
+      "S31: a slurmctld that ends and starts again",
+      async () => {
+        await suffer(
+          /contact slurm controller|cannot ask slurmctld|no answer within 10 s/i,
+          () => slurm.stopController(),
+          () => slurm.startController(),
+        );
+      },
+      LIMIT_MS,
+    );
 
-    test("S31: a slurmctld that crashes", async () => {
-      await suffer(
-        /contact slurm controller|cannot ask slurmctld|no answer within 10 s/i,
-        () => slurm.stopController("SIGKILL"),
-        () => slurm.startController(),
-      );
-    }, LIMIT_MS);
+    test(
+      "S31: a slurmctld that crashes",
+      async () => {
+        await suffer(
+          /contact slurm controller|cannot ask slurmctld|no answer within 10 s/i,
+          () => slurm.stopController("SIGKILL"),
+          () => slurm.startController(),
+        );
+      },
+      LIMIT_MS,
+    );
 
-    test("S31: munge that ends", async () => {
-      await suffer(
-        /auth|munge|cannot ask slurmctld/i,
-        () => slurm.room.stop("munged", "SIGTERM"),
-        () => startMunge(slurm.room),
-      );
-    }, LIMIT_MS);
+    test(
+      "S31: munge that ends",
+      async () => {
+        await suffer(
+          /auth|munge|cannot ask slurmctld/i,
+          () => slurm.room.stop("munged", "SIGTERM"),
+          () => startMunge(slurm.room),
+        );
+      },
+      LIMIT_MS,
+    );
   });
 
   describe.skipIf(isMissing)(`S32: Slurm ${version}`, () => {
@@ -123,34 +139,45 @@ for (const version of SLURM_VERSIONS) {
     afterAll(() => slurm?.close(), LIMIT_MS);
 
     const rest = "S32: 1,000 nodes at rest, at most 12 RPCs a minute: $name";
-    test.each(TRANSPORTS)(rest, async ({ via }) => {
-      const bed = openSinkBed(clientOf(slurm, via), REST.pollMs);
-      try {
-        await bed.untilFresh(FRESH_MS);
-        expect(bed.sink.nodes().list).toHaveLength(CLOUD + 2);
-        const before = await countRpcs(slurm);
-        await Bun.sleep(REST.ms);
-        const after = await countRpcs(slurm);
-        const passed = [...after].map(([type, count]) => [type, count - (before.get(type) ?? 0)]);
-        const sum = passed.reduce((all, [, count]) => all + Number(count), 0);
-        // By default a list comes each 30 s.
-        const perMinute = (2 * sum * REST.pollMs) / REST.ms;
-        console.log(`${version}, RPCs a minute at rest: ${perMinute}`, JSON.stringify(passed));
-        expect(perMinute).toBeGreaterThan(0);
-        expect(perMinute).toBeLessThanOrEqual(12);
-      } finally {
-        bed.close();
-      }
-    }, LIMIT_MS);
+    test.each(TRANSPORTS)(
+      rest,
+      async ({ via }) => {
+        const bed = openSinkBed(clientOf(slurm, via), REST.pollMs);
+        try {
+          await bed.untilFresh(FRESH_MS);
+          expect(bed.sink.nodes().list).toHaveLength(CLOUD + 2);
+          const before = await countRpcs(slurm);
+          await Bun.sleep(REST.ms);
+          const after = await countRpcs(slurm);
+          const passed = [...after].map(([type, count]) => [type, count - (before.get(type) ?? 0)]);
+          const sum = passed.reduce((all, [, count]) => all + Number(count), 0);
+          // By default a list comes each 30 s.
+          const perMinute = (2 * sum * REST.pollMs) / REST.ms;
+          console.log(`${version}, RPCs a minute at rest: ${perMinute}`, JSON.stringify(passed));
+          expect(perMinute).toBeGreaterThan(0);
+          expect(perMinute).toBeLessThanOrEqual(12);
+        } finally {
+          bed.close();
+        }
+      },
+      LIMIT_MS,
+    );
 
-    test("S32: ten thousand pending jobs", async () => {
-      const array = await slurm.sbatch(["--array=0-9999", "-w", "n1", "--gres=gpu:8"], "sleep 600");
-      // A change of single tasks makes each a job of its own, as if a script had submitted them.
-      await slurm.must("scontrol", "update", `jobid=${array}_[1-9999]`, "nice=1");
-      await slurm.scontrol("update", "nodename=n0", "state=drain", `reason=${REASON}`);
-      for (const { via } of TRANSPORTS) await expectSwift(version, slurm, via);
-      await slurm.must("scancel", array);
-    }, LIMIT_MS);
+    test(
+      "S32: ten thousand pending jobs",
+      async () => {
+        const array = await slurm.sbatch(
+          ["--array=0-9999", "-w", "n1", "--gres=gpu:8"],
+          "sleep 600",
+        );
+        // A change of single tasks makes each a job of its own, as if a script had submitted them.
+        await slurm.must("scontrol", "update", `jobid=${array}_[1-9999]`, "nice=1");
+        await slurm.scontrol("update", "nodename=n0", "state=drain", `reason=${REASON}`);
+        for (const { via } of TRANSPORTS) await expectSwift(version, slurm, via);
+        await slurm.must("scancel", array);
+      },
+      LIMIT_MS,
+    );
   });
 }
 

@@ -196,8 +196,10 @@ describe.skipIf(isMissing)("a node in both schedulers that is not replaced", () 
     await stage.slurm.scontrol("update", "nodename=n1", "state=drain", "reason=maint by alice");
     await stage.inject("n1", "--thermal");
     await until("the Node is cordoned", LATE_MS, async () => (await stage.cordoned("n1")) || null);
-    await until("seen as foreign", SOON_MS, async () =>
-      (await stage.sinks("n1"))?.slurm === "foreign" || null,
+    await until(
+      "seen as foreign",
+      SOON_MS,
+      async () => (await stage.sinks("n1"))?.slurm === "foreign" || null,
     );
     await Bun.sleep(4_000);
     expect(await stage.reason("n1")).toBe("maint by alice");
@@ -208,8 +210,10 @@ describe.skipIf(isMissing)("a node in both schedulers that is not replaced", () 
     expect(await stage.reason("n1")).toBe("maint by alice");
     expect(await stage.sinks("n1")).toEqual({ kubernetes: "none", slurm: "foreign" });
     await stage.slurm.scontrol("update", "nodename=n1", "state=undrain");
-    await until("it is free", LATE_MS, async () =>
-      (await stage.sinks("n1"))?.slurm === "none" || null,
+    await until(
+      "it is free",
+      LATE_MS,
+      async () => (await stage.sinks("n1"))?.slurm === "none" || null,
     );
   });
 
@@ -217,8 +221,10 @@ describe.skipIf(isMissing)("a node in both schedulers that is not replaced", () 
     const { node_id: id } = await stage.of("n1");
     await stage.inject("n1", "--thermal");
     await stage.slurm.waitState("n1", "drained", LATE_MS);
-    await until("its mark is noted", SOON_MS, async () =>
-      (await stage.sinks("n1"))?.slurm === "own" || null,
+    await until(
+      "its mark is noted",
+      SOON_MS,
+      async () => (await stage.sinks("n1"))?.slurm === "own" || null,
     );
     await stage.slurm.scontrol("update", "nodename=n1", "state=undrain");
     await until("it is uncordoned", LATE_MS, async () => !(await stage.cordoned("n1")) || null);
@@ -298,7 +304,10 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     await Bun.sleep(30_000);
     const during = await stage.of("n1");
     expect(during.node_id).toBe(before.node_id);
-    expect([during.sinks?.slurm, during.instance?.state]).toEqual(["unknown", "INSTANCE_STATE_RUNNING"]);
+    expect([during.sinks?.slurm, during.instance?.state]).toEqual([
+      "unknown",
+      "INSTANCE_STATE_RUNNING",
+    ]);
     const asked = performance.now();
     expect((await stage.joined.plane.fetch("/healthz")).status).toBe(200);
     expect(performance.now() - asked).toBeLessThan(1_000);
@@ -342,7 +351,10 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     expect(told).toContain("boot-changed health-passed");
     const rows = await stage.marks("n1");
     const inSlurm = rows.filter(({ detail }) => detail.sink === "slurm");
-    expect(inSlurm.map(({ verb, result }) => `${verb} ${result}`)).toEqual(["undrain ok", "drain ok"]);
+    expect(inSlurm.map(({ verb, result }) => `${verb} ${result}`)).toEqual([
+      "undrain ok",
+      "drain ok",
+    ]);
     const repairs = inSlurm.map(({ detail }) => detail.repair);
     expect(repairs[0]).toStartWith(`${drained}.s`);
     expect(new Set(repairs).size).toBe(1);
@@ -358,8 +370,11 @@ describe.skipIf(isMissing)("a node in both schedulers that is replaced", () => {
     await stage.slurm.waitState("n0", /drained/, LATE_MS);
     await stage.stays(id, "MAINT reservation");
     await stage.slurm.scontrol("delete", "reservationname=pm");
-    await until("it is ended", LATE_MS, async () =>
-      (await stage.joined.plane.nodes()).every(({ node_id: one }) => one !== id) || null,
+    await until(
+      "it is ended",
+      LATE_MS,
+      async () =>
+        (await stage.joined.plane.nodes()).every(({ node_id: one }) => one !== id) || null,
     );
   });
 

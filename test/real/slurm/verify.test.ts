@@ -31,7 +31,9 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
   let guide: Guide;
   beforeAll(async () => {
     await buildStale();
-    const controllers = [`--controllers=${[...CONTROLLERS, "persistentvolume-binder-controller"].join()}`];
+    const controllers = [
+      `--controllers=${[...CONTROLLERS, "persistentvolume-binder-controller"].join()}`,
+    ];
     const opening = openCluster({ productRules: null, flags: { controllers } });
     [cluster, slurm] = await Promise.all([opening, openSlurm({ nodes: 2, gpus: 8 })]);
     guide = new Guide(cluster.kubeconfig());
@@ -70,7 +72,10 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
       const one = await verify();
       return one.code === 0 ? null : one;
     });
-    expect([away.code, failedOf(away.report)]).toEqual([1, expect.arrayContaining(["pods", "controller"])]);
+    expect([away.code, failedOf(away.report)]).toEqual([
+      1,
+      expect.arrayContaining(["pods", "controller"]),
+    ]);
     await scale(1);
     await until("every section passes again", 60_000, async () => {
       return (await verify()).code === 0 ? true : null;
@@ -82,7 +87,9 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
     expect([text.code, text.stdout]).toEqual([0, expect.stringContaining("PASS  8. munge")]);
     expect(text.stdout).toContain("slurm-wlm 22.05");
     const xml = (await script("--exec local -o junit")).stdout;
-    expect(xml).toContain('<testsuite name="navarch slurm verify" tests="8" failures="0" skipped="0">');
+    expect(xml).toContain(
+      '<testsuite name="navarch slurm verify" tests="8" failures="0" skipped="0">',
+    );
   }, 60_000);
 
   test("S25: GPUs that the controller does not know are counted out", async () => {
@@ -91,7 +98,9 @@ describe.skipIf(isMissing)("navarch slurm verify", () => {
       const patch = JSON.stringify({ data: { "slurm.conf": conf } });
       await guide.must(`kubectl -n slurm patch cm slurm-config --type=merge -p '${patch}'`);
     };
-    const before = await guide.must("kubectl -n slurm get cm slurm-config -o jsonpath='{.data.slurm\\.conf}'");
+    const before = await guide.must(
+      "kubectl -n slurm get cm slurm-config -o jsonpath='{.data.slurm\\.conf}'",
+    );
     await set([node("n0", 8), node("n1", 7), node("gone", 8)].join("\n"));
     const { code, report } = await verify();
     expect([code, failedOf(report)]).toEqual([1, expect.arrayContaining(["gpus"])]);

@@ -84,7 +84,11 @@ const CASES: Case[] = [
     type: "CheckPod",
     tasks: [
       configured(2),
-      register("jobs", "job.yml", `, podNameFormat: "{{._NAME_}}-[0-9]-.*", podCount: "{{.workers}}"`),
+      register(
+        "jobs",
+        "job.yml",
+        `, podNameFormat: "{{._NAME_}}-[0-9]-.*", podCount: "{{.workers}}"`,
+      ),
       submit("job", "jobs", 2, "{namespace: sim-own, workers: 2}"),
       // Two of four fit on two nodes of eight GPUs.
       "{id: p, type: CheckPod, params: {refTaskId: job, status: Running, timeout: 1h}}",
@@ -251,7 +255,12 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
       expect(await cluster.kubectl("delete", ...words)).toMatchObject({ code: 0 });
     }
     expect(await difference(cluster, before)).toEqual([]);
-    const part = await startSim(cluster, ["-workflow", path, "-cleanup", "-cleanup.nodes=false"]).ended();
+    const part = await startSim(cluster, [
+      "-workflow",
+      path,
+      "-cleanup",
+      "-cleanup.nodes=false",
+    ]).ended();
     expect(part.code).toBe(0);
     const nodes = (await takeStock(cluster)).filter((one) => one.includes("/nodes /virtual-"));
     expect(nodes).toHaveLength(5);
@@ -266,20 +275,31 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     expect(await dry("dry", good)).toMatchObject({ code: 0 });
     const bad = await dry("dry-bad", [...good, submit("t", "x", 1, "{}")]);
     expect([bad.code, bad.last]).toEqual([1, expect.stringContaining("unreferenced task ID x")]);
-    const late = await dry("dry-late", [...good, "{id: c, type: DeleteObj, params: {refTaskId: y}}"]);
+    const late = await dry("dry-late", [
+      ...good,
+      "{id: c, type: DeleteObj, params: {refTaskId: y}}",
+    ]);
     expect(late.last).toContain("DeleteObj/c: unreferenced task ID y; SubmitObj tasks that ran: s");
     expect(await takeStock(cluster)).toEqual(before);
   }, 60_000);
 
   test("W9: an interrupt in the middle of a new value leaves a priority class", async () => {
-    const task = "{id: c, type: Configure, params: {timeout: 1m, priorityClasses: [{name: sim-before, value: VALUE, op: create}]}}";
-    const set = (value: number) => writeWorkflow(`value-${value}`, [task.replace("VALUE", String(value))]);
+    const task =
+      "{id: c, type: Configure, params: {timeout: 1m, priorityClasses: [{name: sim-before, value: VALUE, op: create}]}}";
+    const set = (value: number) =>
+      writeWorkflow(`value-${value}`, [task.replace("VALUE", String(value))]);
     const slow = ["-cleanup", "-v", "4", "-kube-api-qps=2", "-kube-api-burst=1"];
     const sim = startSim(cluster, ["-workflow", set(9), ...slow]);
     await sim.until("DELETE /apis/scheduling.k8s.io/v1/priorityclasses/sim-before: 200");
     sim.kill("SIGINT");
     expect((await sim.ended()).code).toBe(130);
-    const now = await cluster.kubectl("get", "priorityclass", "sim-before", "-o", "jsonpath={.value}");
+    const now = await cluster.kubectl(
+      "get",
+      "priorityclass",
+      "sim-before",
+      "-o",
+      "jsonpath={.value}",
+    );
     expect(now).toMatchObject({ code: 0, out: "9" });
     // Back to what the other tests compare with; its UID is another.
     await startSim(cluster, ["-workflow", set(5)]).ended();
@@ -288,7 +308,10 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
 
   test("W3: -seed repeats the names that a run draws", async () => {
     const drawn = `{id: r, type: RegisterObj, params: {template: ${TEMPLATES}/drawn.yml}}`;
-    const path = writeWorkflow("drawn", [drawn, "{id: s, type: SubmitObj, params: {refTaskId: r}}"]);
+    const path = writeWorkflow("drawn", [
+      drawn,
+      "{id: s, type: SubmitObj, params: {refTaskId: r}}",
+    ]);
     const names = async (...seed: string[]) => {
       const args = ["-workflow", path, "-cleanup", "-v", "4", ...seed];
       const { code, err } = await startSim(cluster, args).ended();
@@ -307,8 +330,17 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
   }, 60_000);
 
   test("W9: a second signal ends at once and names what is left", async () => {
-    const path = writeWorkflow("twice", [configured(40), "{id: s, type: Sleep, params: {timeout: 1h}}"]);
-    const sim = startSim(cluster, ["-workflow", path, "-cleanup", "-kube-api-qps=20", "-kube-api-burst=1"]);
+    const path = writeWorkflow("twice", [
+      configured(40),
+      "{id: s, type: Sleep, params: {timeout: 1h}}",
+    ]);
+    const sim = startSim(cluster, [
+      "-workflow",
+      path,
+      "-cleanup",
+      "-kube-api-qps=20",
+      "-kube-api-burst=1",
+    ]);
     await sim.until("Starting task Sleep/s");
     sim.kill("SIGINT");
     await sim.until("Cleanup: 43 objects to remove");
@@ -318,14 +350,21 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
     expect(code).toBe(143);
     expect(last).toMatch(/^error: interrupted again; left behind: .* and \d+ more$/);
     await cluster.kubectl("delete", "node", "-l", "type=kwok");
-    await cluster.kubectl("delete", "namespace/sim-own", "priorityclass/sim-own", "--ignore-not-found");
+    await cluster.kubectl(
+      "delete",
+      "namespace/sim-own",
+      "priorityclass/sim-own",
+      "--ignore-not-found",
+    );
     await cluster.kubectl("-n", "sim-before", "delete", "configmap", "own", "--ignore-not-found");
     expect(await difference(cluster, before)).toEqual([]);
   }, 90_000);
 
   test("W6: an account without rights is told what it lacks", async () => {
     const path = writeWorkflow("rights", [configured(1)]);
-    const { code, last } = await startSim(cluster, ["-workflow", path], { user: "product" }).ended();
+    const { code, last } = await startSim(cluster, ["-workflow", path], {
+      user: "product",
+    }).ended();
     expect(code).toBe(1);
     expect(last).toStartWith(`error: ${path}: Configure/configure: `);
     expect(last).toContain("cannot");
@@ -334,7 +373,8 @@ describe.skipIf(missing !== null)("navarch sim on a cluster", () => {
 
   test("W9: an API server that goes away in the middle: the run fails, and cleanup waits for it", async () => {
     const tasks = [configured(3), "{id: s, type: Sleep, params: {timeout: 3s}}"];
-    const late = "{id: late, type: Configure, params: {timeout: 2s, namespaces: [{name: sim-late, op: create}]}}";
+    const late =
+      "{id: late, type: Configure, params: {timeout: 2s, namespaces: [{name: sim-late, op: create}]}}";
     const path = writeWorkflow("away", [...tasks, late]);
     const sim = startSim(cluster, ["-workflow", path, "-cleanup"]);
     await sim.until("Starting task Sleep/s");

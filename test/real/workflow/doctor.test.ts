@@ -70,7 +70,9 @@ describe.skipIf(missing !== null)("doctor kube", () => {
     const ran = await doctor(["--kubeconfig", cluster.kubeconfig(), "-o", "json"]);
     const rows = JSON.parse(ran.out) as { check: string; outcome: string; message: string }[];
     expect(rows.map(({ outcome }) => outcome)).toEqual(PARTS.map(() => "pass"));
-    expect(rows.find(({ check }) => check === "status patch")?.message).toMatch(/^node .*, dry run$/);
+    expect(rows.find(({ check }) => check === "status patch")?.message).toMatch(
+      /^node .*, dry run$/,
+    );
     expect((await cluster.kubectl("get", "nodes", "-o", "yaml")).out).not.toContain("navarch.dev");
   });
 
@@ -85,7 +87,9 @@ describe.skipIf(missing !== null)("doctor kube", () => {
     const other = openAuthority("other", Date.now()).certificate;
     const ran = await doctor(["--kubeconfig", cluster.issue("stranger", undefined, other)]);
     expect([ran.code, linesOf(ran).length]).toEqual([1, 1]);
-    expect(ran.out).toMatch(/^FAIL tls: https:.* its certificate is not of the kubeconfig's authority/);
+    expect(ran.out).toMatch(
+      /^FAIL tls: https:.* its certificate is not of the kubeconfig's authority/,
+    );
   });
 
   test("W57: an expired client certificate", async () => {
@@ -104,7 +108,10 @@ describe.skipIf(missing !== null)("doctor kube", () => {
       "FAIL kubeconfig: /nowhere/config: expected a kubeconfig, found no such file\n",
     ]);
     const unknown = await doctor(["--kubeconfig", cluster.kubeconfig(), "--context", "nosuch"]);
-    expect([unknown.code, unknown.out]).toEqual([1, expect.stringContaining('no context "nosuch"')]);
+    expect([unknown.code, unknown.out]).toEqual([
+      1,
+      expect.stringContaining('no context "nosuch"'),
+    ]);
     await cluster.stopApiserver();
     const away = await doctor(["--kubeconfig", cluster.kubeconfig()]);
     expect([away.code, away.out]).toEqual([1, expect.stringMatching(/^FAIL tls: https:.*\n$/)]);
@@ -113,7 +120,10 @@ describe.skipIf(missing !== null)("doctor kube", () => {
 
   test("W57: without flags and without a control plane it checks KUBECONFIG", async () => {
     // Pages of the documentation run a control plane at the default address.
-    const isTaken = await fetch("http://127.0.0.1:50051/healthz").then(() => true, () => false);
+    const isTaken = await fetch("http://127.0.0.1:50051/healthz").then(
+      () => true,
+      () => false,
+    );
     if (isTaken) return console.error("SKIPPED: port 50051 is in use");
     const env = { KUBECONFIG: cluster.kubeconfig(), NAVARCH_SERVER: "" };
     const ran = await doctor([], env);

@@ -192,8 +192,13 @@ describe.skipIf(missing !== null)("navarch exporter", () => {
     const shape = /^\w+\{node="virtual-dgxa100.80g-[^"]+",(.+)\} (\d+)$/;
     const labels = `resource="${GPU}",nvidia_com_gpu_count="8"`;
     expect(
-      linesOf(page, "node_resource_occupancy").map((line) => shape.exec(line)?.slice(1)).sort(),
-    ).toEqual([[labels, "0"], [labels, "100"]]);
+      linesOf(page, "node_resource_occupancy")
+        .map((line) => shape.exec(line)?.slice(1))
+        .sort(),
+    ).toEqual([
+      [labels, "0"],
+      [labels, "100"],
+    ]);
     const lint = Bun.spawnSync([promtool ?? "", "check", "metrics"], { stdin: Buffer.from(page) });
     expect([lint.exitCode, lint.stdout.toString(), lint.stderr.toString()]).toEqual([0, "", ""]);
     const [port = 0] = freePorts(1);

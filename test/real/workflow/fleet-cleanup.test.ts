@@ -76,7 +76,10 @@ const CASES: [type: string, tasks: string[], at: string][] = [
   ],
   [
     "CheckMetric",
-    [INJECT, "{id: c, type: CheckMetric, params: {name: navarch_nosuch, op: '==', value: 1, timeout: 1h}}"],
+    [
+      INJECT,
+      "{id: c, type: CheckMetric, params: {name: navarch_nosuch, op: '==', value: 1, timeout: 1h}}",
+    ],
     "Starting task CheckMetric/c",
   ],
 ];

@@ -73,7 +73,9 @@ describe.skipIf(missing !== null)("the gallery", () => {
     const { code, err } = await inGuide(cluster, ["./bin/knavigator", "-workflow", file]);
     expect([code, err]).toEqual([
       1,
-      expect.stringContaining("install the CustomResourceDefinition of kind Job in group batch.vol"),
+      expect.stringContaining(
+        "install the CustomResourceDefinition of kind Job in group batch.vol",
+      ),
     ] as never);
   });
 

@@ -237,7 +237,10 @@ describe.skipIf(missing !== null)("workflows inside a cluster", () => {
       env: cleanEnv(),
     });
     const bound = { user: "admin", stdin: admin.stdout.toString() } as const;
-    expect(await cluster.kubectlWith(bound, "apply", "-f", "-")).toMatchObject({ code: 0, err: "" });
+    expect(await cluster.kubectlWith(bound, "apply", "-f", "-")).toMatchObject({
+      code: 0,
+      err: "",
+    });
     expect(await canI("delete", "secrets")).toBe("yes");
   });
 });

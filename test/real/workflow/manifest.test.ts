@@ -28,7 +28,8 @@ async function compare(manifests: readonly string[]): Promise<void> {
   const wrong = manifests.flatMap((yaml, at) => {
     const { out = "", err = "" } = judged[at] ?? {};
     const got = ours(yaml);
-    const isSame = err === "" && !got.startsWith("refused") && Bun.deepEquals(sorted(got), sorted(out));
+    const isSame =
+      err === "" && !got.startsWith("refused") && Bun.deepEquals(sorted(got), sorted(out));
     return isSame || (err !== "" && got.startsWith("refused")) ? [] : [{ yaml, got, out, err }];
   });
   expect(wrong.slice(0, 10)).toEqual([]);
@@ -40,7 +41,9 @@ const SCALARS = (
   "9223372036854775807 18446744073709551615 1.5 1. .5 1e3 1E3 1.5e-3 -0.5 +.5 1_0.5 12:30 1:30:00 " +
   "190:20:30 2026-07-29 2026-07-29T10:00:00Z 0.10 1.10 1.0 100m 1Gi 8080:80 a:b <no\\u0020value> " +
   "'yes' \"no\" '1' v1 0x 0b 08 09 .inf5 1e 1e+ - -- a-b =  /x !x @x"
-).split(" ").filter((one) => one !== "" && !/^[!@]/.test(one));
+)
+  .split(" ")
+  .filter((one) => one !== "" && !/^[!@]/.test(one));
 
 describe.skipIf(missing !== null)("manifests and sigs.k8s.io/yaml", () => {
   test("W20: scalars", async () => {

@@ -39,10 +39,12 @@ describe.skipIf(missing !== null)("W55: CheckMetric", () => {
     const { run } = openTaskRun({ clock: REAL_CLOCK });
     const given = { op: "==", value: 50, ...params };
     const task = { id: "t", type: "CheckMetric", description: "", params: given };
-    return checkMetric.read(task)(run).then(
-      () => null,
-      (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
-    );
+    return checkMetric
+      .read(task)(run)
+      .then(
+        () => null,
+        (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
+      );
   };
 
   beforeAll(async () => {
@@ -82,7 +84,9 @@ describe.skipIf(missing !== null)("W55: CheckMetric", () => {
 
   test("W55: a page is read, and what is none says so", async () => {
     const at = `http://127.0.0.1:${page.port}/metrics`;
-    expect(await check({ name: "occupancy", labels: { node: "a" }, value: 70, url: at })).toBeNull();
+    expect(
+      await check({ name: "occupancy", labels: { node: "a" }, value: 70, url: at }),
+    ).toBeNull();
     expect(await check({ name: "ocupancy", url: at })).toContain('did you mean "occupancy"?');
     const away = `http://127.0.0.1:${page.port}/away`;
     expect(await check({ name: "occupancy", url: away })).toContain("a redirect, which is not");

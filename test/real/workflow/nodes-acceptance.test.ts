@@ -82,7 +82,9 @@ type Node = {
 type Labels = Record<string, string>;
 
 async function nodes(): Promise<Node[]> {
-  const { items } = await cluster.json<{ items: Node[] }>("/api/v1/nodes?labelSelector=type%3Dkwok");
+  const { items } = await cluster.json<{ items: Node[] }>(
+    "/api/v1/nodes?labelSelector=type%3Dkwok",
+  );
   return items;
 }
 
@@ -182,22 +184,26 @@ describe.skipIf(missing !== null)("virtual nodes of the compiled program", () =>
     await navarch("sim", "nodes", "delete");
   }, 120_000);
 
-  test.skipIf(missingHelm !== null)("W38 W44: the seed's lines make the nodes of `nodes apply`", async () => {
-    const stage = await run("kubectl", "apply", "-f", "charts/overrides/kwok/pod-complete.yml");
-    expect([stage.code, stage.out]).toEqual([0, expect.stringContaining("pod-complete")]);
-    const helm = "helm upgrade --install virtual-nodes charts/virtual-nodes -f";
-    const installed = await run(...helm.split(" "), VALUES);
-    expect([installed.code, installed.out]).toEqual([0, expect.stringContaining("deployed")]);
-    const byHelm = (await nodes()).map(written);
-    expect(byHelm.length).toBe(4);
-    const again = await navarch("sim", "nodes", "apply", "-f", VALUES);
-    expect(again.out).toBe("4 virtual nodes: 0 created, 4 kept, 0 patched, 0 deleted\n");
-    expect((await run("helm", "uninstall", "virtual-nodes")).code).toBe(0);
-    expect(await nodes()).toEqual([]);
-    const applied = await navarch("sim", "nodes", "apply", "-f", VALUES);
-    expect(applied.out).toBe("4 virtual nodes: 4 created, 0 kept, 0 patched, 0 deleted\n");
-    expect((await nodes()).map(written)).toEqual(byHelm);
-  }, 60_000);
+  test.skipIf(missingHelm !== null)(
+    "W38 W44: the seed's lines make the nodes of `nodes apply`",
+    async () => {
+      const stage = await run("kubectl", "apply", "-f", "charts/overrides/kwok/pod-complete.yml");
+      expect([stage.code, stage.out]).toEqual([0, expect.stringContaining("pod-complete")]);
+      const helm = "helm upgrade --install virtual-nodes charts/virtual-nodes -f";
+      const installed = await run(...helm.split(" "), VALUES);
+      expect([installed.code, installed.out]).toEqual([0, expect.stringContaining("deployed")]);
+      const byHelm = (await nodes()).map(written);
+      expect(byHelm.length).toBe(4);
+      const again = await navarch("sim", "nodes", "apply", "-f", VALUES);
+      expect(again.out).toBe("4 virtual nodes: 0 created, 4 kept, 0 patched, 0 deleted\n");
+      expect((await run("helm", "uninstall", "virtual-nodes")).code).toBe(0);
+      expect(await nodes()).toEqual([]);
+      const applied = await navarch("sim", "nodes", "apply", "-f", VALUES);
+      expect(applied.out).toBe("4 virtual nodes: 4 created, 0 kept, 0 patched, 0 deleted\n");
+      expect((await nodes()).map(written)).toEqual(byHelm);
+    },
+    60_000,
+  );
 
   test("W34 W37: the seed's entries show what the file says, byte for byte", async () => {
     await navarch("sim", "nodes", "apply", "-f", VALUES);
@@ -239,7 +245,11 @@ describe.skipIf(missing !== null)("virtual nodes of the compiled program", () =>
     [["list", "-f", "x"], 2, "list takes no -f"],
     [["apply", "-f", "/none"], 1, "error: /none: "],
     [["list", "-kubectx", "nosuch"], 1, 'no kubecontext "nosuch"'],
-    [["delete", "-timout", "1s"], 2, "flag provided but not defined: -timout (did you mean -timeout"],
+    [
+      ["delete", "-timout", "1s"],
+      2,
+      "flag provided but not defined: -timout (did you mean -timeout",
+    ],
   ])("W38: sim nodes %p exits with %d", async (args, code, words) => {
     const ended = await navarch("sim", "nodes", ...args);
     expect([ended.code, ended.err.trim().split("\n").at(-1)]).toEqual([

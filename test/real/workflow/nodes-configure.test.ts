@@ -155,7 +155,8 @@ describe.skipIf(missing !== null)("Configure", () => {
       deploymentRestarts: [{ namespace: "default", name: "stuck" }],
       timeout: "2s",
     });
-    const words = /^context deadline exceeded: waiting for the rollout of deployment default\/stuck/;
+    const words =
+      /^context deadline exceeded: waiting for the rollout of deployment default\/stuck/;
     await expect(late).rejects.toThrow(words);
     expect(performance.now() - started).toBeLessThan(5_000);
   }, 30_000);

@@ -198,27 +198,31 @@ describe.skipIf(missing !== null)("stages", () => {
     expect(seconds).toBeGreaterThan(29);
   }, 120_000);
 
-  test.skipIf(!hasSource)("W44: ours replaces KWOK's own stage of the name", async () => {
-    const definition = join(SOURCE, "crd/bases/kwok.x-k8s.io_stages.yaml");
-    await kubectl("apply", "--server-side", "--force-conflicts", "-f", definition);
-    const strict = await cluster.kubectlWith(
-      { user: "admin", stdin: formatStages() },
-      ...["replace", "--validate=strict", "-f", "-"],
-    );
-    expect([strict.code, strict.err]).toEqual([0, ""]);
-    const folders = { "pod/fast": ["ready", "complete", "delete"], "pod/chaos": CHAOS };
-    for (const [folder, names] of Object.entries(folders)) {
-      for (const name of names) {
-        await kubectl("replace", "-f", join(SOURCE, "stage", folder, `pod-${name}.yaml`));
+  test.skipIf(!hasSource)(
+    "W44: ours replaces KWOK's own stage of the name",
+    async () => {
+      const definition = join(SOURCE, "crd/bases/kwok.x-k8s.io_stages.yaml");
+      await kubectl("apply", "--server-side", "--force-conflicts", "-f", definition);
+      const strict = await cluster.kubectlWith(
+        { user: "admin", stdin: formatStages() },
+        ...["replace", "--validate=strict", "-f", "-"],
+      );
+      expect([strict.code, strict.err]).toEqual([0, ""]);
+      const folders = { "pod/fast": ["ready", "complete", "delete"], "pod/chaos": CHAOS };
+      for (const [folder, names] of Object.entries(folders)) {
+        for (const name of names) {
+          await kubectl("replace", "-f", join(SOURCE, "stage", folder, `pod-${name}.yaml`));
+        }
       }
-    }
-    const owner = { apiVersion: "batch/v1", kind: "Job", name: "j", uid: "0-0" };
-    await addPod("at-once", { ownerReferences: [owner] });
-    await reaches("at-once", "Succeeded");
-    await kubectl("apply", "-f", join(GUIDE, "charts/overrides/kwok/pod-complete.yml"));
-    await addPod("later", { ownerReferences: [owner] });
-    await reaches("later", "Running");
-    await Bun.sleep(5_000);
-    expect((await podAt("later")).status.phase).toBe("Running");
-  }, 60_000);
+      const owner = { apiVersion: "batch/v1", kind: "Job", name: "j", uid: "0-0" };
+      await addPod("at-once", { ownerReferences: [owner] });
+      await reaches("at-once", "Succeeded");
+      await kubectl("apply", "-f", join(GUIDE, "charts/overrides/kwok/pod-complete.yml"));
+      await addPod("later", { ownerReferences: [owner] });
+      await reaches("later", "Running");
+      await Bun.sleep(5_000);
+      expect((await podAt("later")).status.phase).toBe("Running");
+    },
+    60_000,
+  );
 });

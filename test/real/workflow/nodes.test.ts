@@ -40,7 +40,9 @@ afterAll(async () => {
 }, 60_000);
 
 async function nodes(): Promise<Node[]> {
-  const { items } = await cluster.json<{ items: Node[] }>("/api/v1/nodes?labelSelector=type%3Dkwok");
+  const { items } = await cluster.json<{ items: Node[] }>(
+    "/api/v1/nodes?labelSelector=type%3Dkwok",
+  );
   return items;
 }
 
@@ -178,7 +180,12 @@ describe.skipIf(missing !== null)("virtual nodes", () => {
     await cluster.kubectl("label", "node", first ?? "", "people=mine");
     await cluster.kubectl("cordon", first ?? "");
     const hung = { ...DEADLOCK, status: "True", message: 'a: "quoted" #text' };
-    const changed = { ...entry, labels: { rack: "b" }, annotations: { why: 7 }, conditions: [hung] };
+    const changed = {
+      ...entry,
+      labels: { rack: "b" },
+      annotations: { why: 7 },
+      conditions: [hung],
+    };
     await configure([{ ...changed, resources: { "rdma/hca": 8 } }]);
     const after = await nodes();
     expect(after.map(({ metadata }) => metadata.uid).sort()).toEqual(uids);
@@ -221,8 +228,14 @@ describe.skipIf(missing !== null)("virtual nodes", () => {
   }, 30_000);
 
   test("W38: two runs at once end with one set", async () => {
-    const [a, b] = [await openRun(cluster, { manager: "a" }), await openRun(cluster, { manager: "b" })];
-    const list = [{ type: "dgxh100.80g", count: 60 }, { type: "dgxa100.40g", count: 40 }];
+    const [a, b] = [
+      await openRun(cluster, { manager: "a" }),
+      await openRun(cluster, { manager: "b" }),
+    ];
+    const list = [
+      { type: "dgxh100.80g", count: 60 },
+      { type: "dgxa100.40g", count: 40 },
+    ];
     await Promise.all([configure(list, a), configure(list, b)]);
     const made = byName(await nodes());
     expect(made.length).toBe(100);

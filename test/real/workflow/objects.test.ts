@@ -72,7 +72,9 @@ describe.skipIf(missing !== null)("objects of workflows", () => {
     const checkMs = performance.now();
     const { code, last } = await sim.ended();
     const [tookMs, wholeMs] = [performance.now() - checkMs, performance.now() - startMs];
-    console.error(`never-scheduled: ${Math.round(wholeMs)} ms, of which the check ${Math.round(tookMs)}`);
+    console.error(
+      `never-scheduled: ${Math.round(wholeMs)} ms, of which the check ${Math.round(tookMs)}`,
+    );
     expect(code).toBe(1);
     expect(last).toContain("CheckPod/running: context deadline exceeded: 0 of 2 pods reached");
     expect(last).toContain("pod never-1 is Pending (Unschedulable: 0/2 nodes are available");
@@ -86,7 +88,8 @@ describe.skipIf(missing !== null)("objects of workflows", () => {
     await ground.task("SubmitObj", { refTaskId: "r", params }, "s");
     const path = "/apis/example.com/v1/namespaces/default/myobjects/big-1";
     expect(await (await cluster.request(path)).text()).toContain('"serial":9007199254740993');
-    const typo = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "{{._NAME_}}"}\ndatta: {a: b}\n';
+    const typo =
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "{{._NAME_}}"}\ndatta: {a: b}\n';
     await ground.task("RegisterObj", { template: typo, nameFormat: "typo" }, "t");
     await ground.task("SubmitObj", { refTaskId: "t" }, "u");
     expect(ground.lines).toContain('detail: configmap default/typo: unknown field "datta"');
@@ -111,7 +114,11 @@ describe.skipIf(missing !== null)("objects of workflows", () => {
     const ground = await open();
     await register(ground, "apiVersion: batch/v1\nkind: Job\n", "x");
     expect(ground.run.state.registered("r").blocks[0]?.resource.resource).toBe("jobs");
-    const gone = ground.task("RegisterObj", { template: "apiVersion: gone.io/v1\nkind: Gone\n" }, "g");
+    const gone = ground.task(
+      "RegisterObj",
+      { template: "apiVersion: gone.io/v1\nkind: Gone\n" },
+      "g",
+    );
     await expect(gone).rejects.toThrow(
       "failed to find resource for gone.io/v1, Kind=Gone: the cluster has no API group gone.io; " +
         "install the CustomResourceDefinition of kind Gone in group gone.io",
@@ -128,7 +135,9 @@ describe.skipIf(missing !== null)("objects of workflows", () => {
     const other = { apiVersion: "example.com/v1", kind: "MyObject", metadata: { name: "del-1" } };
     await cluster.json(folder, { method: "POST", body: other });
     const state = { spec: { taken: true } };
-    await expect(ground.task("UpdateObj", { refTaskId: "s", state })).rejects.toThrow("failed to patch");
+    await expect(ground.task("UpdateObj", { refTaskId: "s", state })).rejects.toThrow(
+      "failed to patch",
+    );
     await ground.task("DeleteObj", { refTaskId: "s" });
     const { items } = await cluster.json<List>(folder);
     const left = items.filter(({ metadata }) => metadata.name.startsWith("del-"));
@@ -156,7 +165,9 @@ describe.skipIf(missing !== null)("objects of workflows", () => {
     await waiting;
     // A pod on another node than the labels ask for ends it at once.
     const wrong = ground.task("CheckPod", { ...about, nodeLabels: { side: "left" } });
-    await expect(wrong).rejects.toThrow(/^pod 'late-\d' was scheduled on node '.*' without label 'side=left'$/);
+    await expect(wrong).rejects.toThrow(
+      /^pod 'late-\d' was scheduled on node '.*' without label 'side=left'$/,
+    );
     await ground.task("CheckPod", { refTaskId: "s", nodeLabels: { side: "right" } });
   }, 120_000);
 

@@ -48,5 +48,8 @@ async function ask(path: string, asked: readonly Asked[]): Promise<Judged[]> {
   const lines = asked.map((one) => JSON.stringify(one)).join("\n");
   const child = Bun.spawn([path], { stdin: Buffer.from(lines), stdout: "pipe" });
   const out = await new Response(child.stdout).text();
-  return out.trimEnd().split("\n").map((line) => JSON.parse(line) as Judged);
+  return out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Judged);
 }

@@ -168,8 +168,11 @@ tasks: [{id: m, type: Configure, params: {timeout: 1m, nodes: [{type: dgxa100.80
   test("W53: submit posts files in order and stops at the first that fails", async () => {
     const { url, end } = await serve();
     const good = write("good.yml", sleep("1ms"));
-    const bad = write("bad.yml", `name: bad
-tasks: [{id: r, type: RegisterObj, params: {template: none.yml}}]`);
+    const bad = write(
+      "bad.yml",
+      `name: bad
+tasks: [{id: r, type: RegisterObj, params: {template: none.yml}}]`,
+    );
     const submit = async (...files: string[]) => {
       const child = start("sim", "submit", "-address", url, "-workflow", files.join(","));
       const [out, err] = await Promise.all([
@@ -216,13 +219,16 @@ kubernetes: { enabled: true, kubeconfig: ${cluster.kubeconfig()} }
     const { plane, submit, list, audit } = await open();
     const before = await nodes();
     write("job.yml", JOB);
-    const file = write("plane.yml", `name: plane
+    const file = write(
+      "plane.yml",
+      `name: plane
 tasks:
 - {id: n, type: Configure, params: {timeout: 1m, nodes: [{type: dgxh100.80g, count: 3}]}}
 - {id: r, type: RegisterObj, params: {template: job.yml, nameFormat: "plane{{._ENUM_}}"}}
 - {id: s, type: SubmitObj, params: {refTaskId: r, count: 2}}
 - {id: z, type: Sleep, params: {timeout: 1s}}
-`);
+`,
+    );
     const child = submit(file, "-cleanup");
     const err = await new Response(child.stderr).text();
     expect([await child.exited, err.includes("Task Sleep/z completed in")]).toEqual([0, true]);
@@ -250,13 +256,16 @@ pools:
     instance_type: h100-8x
     scaling: { min_nodes: 2, max_nodes: 3 }
 `);
-    const file = write("hurt.yml", `name: hurt
+    const file = write(
+      "hurt.yml",
+      `name: hurt
 tasks:
 - {id: up, type: CheckFleet, params: {pool: gpus, healthy: 2, cordoned: 0, timeout: 60s}}
 - {id: hurt, type: InjectFault, params: {pool: gpus, pick: 1, fault: {xid: 79}}}
 - {id: seen, type: CheckFleet, params: {pool: gpus, cordoned: 1, timeout: 60s}}
 - {id: read, type: CheckMetric, params: {name: navarch_pool_desired_nodes, labels: {pool: gpus}, op: "==", value: 2}}
-`);
+`,
+    );
     const child = submit(file);
     const err = await new Response(child.stderr).text();
     expect([await child.exited, err]).toEqual([0, expect.stringContaining("CheckMetric/read")]);
@@ -268,11 +277,14 @@ tasks:
 
   test("W54: the end of the control plane cancels its run, and cleans up before it goes", async () => {
     const { plane, submit, list, get, audit } = await open();
-    const file = write("ended.yml", `name: ended
+    const file = write(
+      "ended.yml",
+      `name: ended
 tasks:
 - {id: n, type: Configure, params: {timeout: 1m, nodes: [{type: dgxa100.40g, count: 4}]}}
 - {id: z, type: Sleep, params: {timeout: 1h}}
-`);
+`,
+    );
     const child = submit(file, "-cleanup");
     const run = await until("the run sleeps", 30_000, async () => {
       const [one] = await list();
@@ -285,18 +297,25 @@ tasks:
     expect(await child.exited).toBe(1);
     const view = await get<WorkflowRunView>(`/v1/workflows/${run.id}`);
     expect(view).toMatchObject({ state: "cancelled", name: "ended" });
-    expect((await audit(run.id)).map(({ verb }) => verb).sort()).toEqual(["end", "start", "submit"]);
+    expect((await audit(run.id)).map(({ verb }) => verb).sort()).toEqual([
+      "end",
+      "start",
+      "submit",
+    ]);
     await plane.stop();
   }, 120_000);
 
   test("W54: a run that dies with the control plane is lost, and its objects say whose they are", async () => {
     const { plane, submit, list, get, audit } = await open();
     const before = await nodes();
-    const file = write("lost.yml", `name: lost
+    const file = write(
+      "lost.yml",
+      `name: lost
 tasks:
 - {id: n, type: Configure, params: {timeout: 1m, nodes: [{type: dgxa100.40g, count: 5}]}}
 - {id: z, type: Sleep, params: {timeout: 1h}}
-`);
+`,
+    );
     const child = submit(file);
     const run = await until("the run sleeps", 30_000, async () => {
       const [one] = await list();
@@ -305,7 +324,9 @@ tasks:
     await plane.kill();
     await plane.start();
     expect(await child.exited).toBe(1);
-    expect(await new Response(child.stderr).text()).toContain("lost: the control plane that ran it");
+    expect(await new Response(child.stderr).text()).toContain(
+      "lost: the control plane that ran it",
+    );
     const view = await get<WorkflowRunView>(`/v1/workflows/${run.id}`);
     expect(view).toMatchObject({ state: "lost", name: "lost", started_at: expect.any(String) });
     expect((await audit(run.id)).map(({ verb }) => verb).sort()).toEqual(["start", "submit"]);

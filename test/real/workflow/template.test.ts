@@ -33,7 +33,10 @@ async function compare(asked: readonly Filling[]): Promise<void> {
 
 /** Keys that exist, of each type, and one that does not. */
 const KEY = fc.constantFrom("t", "e", "i", "z", "f", "b", "m", "l", "n", "o", "_NAME_", "gone");
-const KEYED = fc.oneof(KEY, fc.tuple(KEY, KEY).map((path) => path.join(".")));
+const KEYED = fc.oneof(
+  KEY,
+  fc.tuple(KEY, KEY).map((path) => path.join(".")),
+);
 const LITERAL = fc.oneof(
   fc.constantFrom('"a"', '""', "`r\\n`", "0", "1", "-7", "010", "0x1f", "1.5", "true", "false"),
   fc.constantFrom('"%d|%s"', '"q\\t\\x41\\u00e9"', "12", "1e6", "100000.0"),
@@ -46,7 +49,10 @@ const FORMAT = fc
   .map((parts) => JSON.stringify(parts.join("")));
 
 const { value } = fc.letrec<{ value: string; operand: string; argument: string }>((tie) => ({
-  argument: fc.oneof({ weight: 9, arbitrary: tie("operand") }, { weight: 1, arbitrary: fc.constant("nil") }),
+  argument: fc.oneof(
+    { weight: 9, arbitrary: tie("operand") },
+    { weight: 1, arbitrary: fc.constant("nil") },
+  ),
   operand: fc.oneof(
     { maxDepth: 3, depthIdentifier: "value" },
     KEYED.map((key) => `.${key}`),
@@ -60,7 +66,21 @@ const { value } = fc.letrec<{ value: string; operand: string; argument: string }
     { maxDepth: 3, depthIdentifier: "value" },
     tie("operand"),
     fc
-      .constantFrom("eq 2", "eq 3", "ne 2", "lt 2", "le 2", "gt 2", "ge 2", "and 2", "or 3", "not 1", "len 1", "index 2", "index 3")
+      .constantFrom(
+        "eq 2",
+        "eq 3",
+        "ne 2",
+        "lt 2",
+        "le 2",
+        "gt 2",
+        "ge 2",
+        "and 2",
+        "or 3",
+        "not 1",
+        "len 1",
+        "index 2",
+        "index 3",
+      )
       .chain((call) => {
         const [name = "", count = "1"] = call.split(" ");
         const some = { minLength: Number(count), maxLength: Number(count) };
@@ -72,7 +92,9 @@ const { value } = fc.letrec<{ value: string; operand: string; argument: string }
     fc
       .tuple(FORMAT, fc.array(tie("argument"), { maxLength: 3 }))
       .map(([format, args]) => ["printf", format, ...args].join(" ")),
-    fc.tuple(tie("value"), fc.constantFrom("print", "println 1", 'printf "%v"')).map((p) => p.join(" | ")),
+    fc
+      .tuple(tie("value"), fc.constantFrom("print", "println 1", 'printf "%v"'))
+      .map((p) => p.join(" | ")),
   ),
 }));
 
@@ -87,7 +109,9 @@ const { body } = fc.letrec<{ body: string; part: string }>((tie) => ({
     TEXT,
     action(value),
     action(fc.tuple(fc.constantFrom("$v := ", "$v = ", "$w := "), value).map((p) => p.join(""))),
-    fc.tuple(fc.constantFrom("{{", "{{- "), fc.constantFrom("/* c */}}", "/* c */ -}}")).map((p) => p.join("")),
+    fc
+      .tuple(fc.constantFrom("{{", "{{- "), fc.constantFrom("/* c */}}", "/* c */ -}}"))
+      .map((p) => p.join("")),
     fc.tuple(action(value.map((one) => `if ${one}`)), tie("body"), end).map((p) => p.join("")),
     fc
       .tuple(
@@ -137,11 +161,11 @@ const DATA = {
 describe.skipIf(missing !== null)("templates and Go's text/template", () => {
   test("W18: what workflow templates need prints alike", async () => {
     const texts = [
-      "{{.t}}{{.gone}}{{or .gone \"d\"}}{{or .namespace `default`}}",
+      '{{.t}}{{.gone}}{{or .gone "d"}}{{or .namespace `default`}}',
       "{{- if .gone }}a{{ else if .t }} b {{- else }}c{{ end -}}  d",
       "{{range $k,$v := .m}}{{$k}}: {{$v}};{{end}}{{range .l}}[{{.}}]{{end}}",
       '{{range $key, $value := .o}}x{{else}}none{{end}}{{printf "%s-%d" .t .i}}',
-      "{{/* c */ -}}  x {{- /* d */}}{{.m.t.t}}{{index .m \"a\"}}{{len .l}}",
+      '{{/* c */ -}}  x {{- /* d */}}{{.m.t.t}}{{index .m "a"}}{{len .l}}',
       "{{$v := 1}}{{if .b}}{{$v = 2}}{{$v := 3}}{{end}}{{$v}}{{.m}}{{.l}}",
       '{{"{{"}}.x}}{{`a`}}{{-7}}{{printf "%v %v" .gone nil}}{{.i | printf "%03d"}}',
     ];

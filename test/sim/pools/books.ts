@@ -153,7 +153,8 @@ export class Books {
         return one.poolUid === uid && isCounted && !this.excused.has(one.name);
       });
       const busy = new Set(
-        this.claims.filter((one) => one.poolUid === uid && one.state === "running")
+        this.claims
+          .filter((one) => one.poolUid === uid && one.state === "running")
           .map(({ worker }) => worker),
       );
       const most = Math.max(busy.size, ...recent.map(({ max }) => max));

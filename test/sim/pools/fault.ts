@@ -68,13 +68,15 @@ const api = (r: Stream): PoolTrouble => {
   return { kind: "api", name, forMs, fault };
 };
 
-const death = (kind: "crash" | "freeze") => (r: Stream): PoolTrouble => ({
-  kind,
-  calls: r.whole(0, 12),
-  side: r.pick(["before", "after"]),
-  // A frozen leader goes on when its lease is over.
-  forMs: (kind === "freeze" ? r.whole(14, 120) : r.whole(0, 60)) * SECOND,
-});
+const death =
+  (kind: "crash" | "freeze") =>
+  (r: Stream): PoolTrouble => ({
+    kind,
+    calls: r.whole(0, 12),
+    side: r.pick(["before", "after"]),
+    // A frozen leader goes on when its lease is over.
+    forMs: (kind === "freeze" ? r.whole(14, 120) : r.whole(0, 60)) * SECOND,
+  });
 
 type Draw = (r: Stream) => PoolTrouble;
 

@@ -57,7 +57,11 @@ async function tell(seed: number, planes: 1 | 2): Promise<void> {
     console.log(`${rule} at ${(at / 1_000).toFixed(0)} s: ${message}`);
   }
   console.log(`reproduce: npm run sim -- ${where} --troubles ${values.troubles}`);
-  await shorten(shape, faults.filter(({ at }) => at <= first.at), first.rule);
+  await shorten(
+    shape,
+    faults.filter(({ at }) => at <= first.at),
+    first.rule,
+  );
 }
 
 /** Leaves out stretches of the faults, ever smaller ones, while the same promise is broken. */
@@ -66,7 +70,7 @@ async function shorten(shape: PoolShape, faults: readonly PoolFault[], rule: str
   let best = faults;
   let lines: string[] = [];
   for (let size = Math.ceil(best.length / 2); size >= 1; size = Math.floor(size / 2)) {
-    for (let from = 0; from < best.length && performance.now() < end; ) {
+    for (let from = 0; from < best.length && performance.now() < end;) {
       const without = best.filter((_, i) => i < from || i >= from + size);
       const told = await tellPools(shape, without);
       if (told.broken.some((one) => one.rule === rule)) [best, lines] = [without, told.lines];

@@ -5,13 +5,7 @@
  * schedule that went wrong, as short as it can be.
  */
 import { parseArgs } from "node:util";
-import {
-  enumerate,
-  newTally,
-  sample,
-  shortest,
-  type Tally,
-} from "../crash/enumerate.ts";
+import { enumerate, newTally, sample, shortest, type Tally } from "../crash/enumerate.ts";
 import type { Cell } from "../crash/life.ts";
 import { REPLIES, replyOf } from "../crash/reply.ts";
 import { CLASSES, WORKFLOWS, workflowOf } from "../crash/workflow.ts";

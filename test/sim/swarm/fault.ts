@@ -68,7 +68,6 @@ export type CallSort = "any" | "commit" | "mark";
 
 export type HumanAct = "cordon" | "uncordon" | "drain" | "terminate" | "replace";
 
-
 /** How a fault is counted in a summary: the cloud's by its own name. */
 export function nameOf(what: What): string {
   if (what.kind === "cloud") return `cloud:${what.name}`;

@@ -191,11 +191,7 @@ const TROUBLES: readonly [string, number, Draw][] = [
   ["config", 1, () => ({ kind: "config" })],
 ];
 
-function slurmctld(
-  name: string,
-  weight: number,
-  fault: SlurmFault,
-): [string, number, Draw] {
+function slurmctld(name: string, weight: number, fault: SlurmFault): [string, number, Draw] {
   return [
     `slurmctld:${name}`,
     weight,

@@ -33,7 +33,7 @@ export async function shrink(
   const last = (best.faults.at(-1)?.at ?? 0) + 3_600_000;
   if (last < best.endMs) await attempt(best.faults, last);
   for (let size = Math.ceil(best.faults.length / 2); size >= 1; size = Math.floor(size / 2)) {
-    for (let from = 0; from < best.faults.length && leftMs() > 0; ) {
+    for (let from = 0; from < best.faults.length && leftMs() > 0;) {
       const without = best.faults.filter((_, i) => i < from || i >= from + size);
       if (!(await attempt(without, best.endMs))) from += size;
     }

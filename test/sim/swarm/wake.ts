@@ -69,8 +69,7 @@ export function nextWake(now: Now): number {
 /** An own instance that no row names yet. */
 function hasUnknown({ cloud, rows }: Now): boolean {
   let own = 0;
-  for (const live of cloud.live.values())
-    if (live.fleet === cloud.fleetId && !live.decoy) own++;
+  for (const live of cloud.live.values()) if (live.fleet === cloud.fleetId && !live.decoy) own++;
   let claimed = 0;
   for (const { instance, phase } of rows.nodes.values()) {
     if (instance !== null && phase.kind !== "gone" && cloud.live.has(instance.id)) claimed++;

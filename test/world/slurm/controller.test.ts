@@ -90,7 +90,8 @@ test("a maintenance reservation and a reboot show as slurmctld shows them", () =
   const slurm = new VirtualSlurm(clock);
   slurm.add("n0");
   slurm.boot("n0");
-  const shown = (): string => [slurm.node("n0")?.base, ...(slurm.node("n0")?.flags ?? [])].join("+");
+  const shown = (): string =>
+    [slurm.node("n0")?.base, ...(slurm.node("n0")?.flags ?? [])].join("+");
   slurm.reserve("pm", ["n0"], "alice");
   expect(shown()).toBe("IDLE+MAINTENANCE+RESERVED");
   expect(slurm.reservations()).toMatchObject([{ name: "pm", isMaint: true, nodes: ["n0"] }]);

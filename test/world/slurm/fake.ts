@@ -35,11 +35,7 @@ export type FakeSlurm = SlurmClient & {
   shownAt: number;
 };
 
-export function openFakeSlurm(
-  slurm: VirtualSlurm,
-  clock: Clock,
-  random: () => number,
-): FakeSlurm {
+export function openFakeSlurm(slurm: VirtualSlurm, clock: Clock, random: () => number): FakeSlurm {
   const calls: Record<string, number> = {};
   const wait = (ms: number): Promise<void> | null =>
     ms === 0 ? null : new Promise((resolve) => void clock.after(ms, resolve));
@@ -83,9 +79,20 @@ export function openFakeSlurm(
     },
     reservations: () => call("reservations", () => slurm.reservations()),
     update: (names, change) =>
-      call("update", each(names, (name) => slurm.update(name, change, "api"))),
-    remove: (names) => call("remove", each(names, (name) => slurm.remove(name, "api"))),
-    signal: (jobs) => call("signal", each(jobs, (job) => slurm.signal(job, "api"))),
+      call(
+        "update",
+        each(names, (name) => slurm.update(name, change, "api")),
+      ),
+    remove: (names) =>
+      call(
+        "remove",
+        each(names, (name) => slurm.remove(name, "api")),
+      ),
+    signal: (jobs) =>
+      call(
+        "signal",
+        each(jobs, (job) => slurm.signal(job, "api")),
+      ),
     requeue: (job, hold) =>
       call("requeue", () => {
         slurm.requeue(job, hold, "api");

@@ -19,9 +19,12 @@ const JOB_MS = 20_000;
 
 /** `pool`: more lines of the pool, indented by four. */
 function slurmYaml(pool: string): string {
-  return `${poolYaml(2, `    health: { unhealthy_threshold: 1 }
+  return `${poolYaml(
+    2,
+    `    health: { unhealthy_threshold: 1 }
     slurm: { partition: compute, nodes: "n[0-1]" }
-${pool}`)}
+${pool}`,
+  )}
 slurm: { enabled: true, poll_interval: 5s }
 `;
 }
@@ -164,7 +167,13 @@ export function judgeRepair({ world, sick, name, job }: Repair): string[] {
   if (ended === undefined) out.push("its machine was never ended");
   else if (release < ended.atMs) out.push("released in Slurm before its machine was gone");
   if (boot !== undefined && release < boot.at) out.push("released before the new machine was up");
-  out.push(...auditWrongs(world, sick, ours.map(({ what }) => what)));
+  out.push(
+    ...auditWrongs(
+      world,
+      sick,
+      ours.map(({ what }) => what),
+    ),
+  );
   const lost = slurm.ends.filter(({ how }) => how === "NODE_FAIL");
   if (lost.length > 0) out.push(`jobs cut off: ${lost.map(({ id }) => id).join(", ")}`);
   if (!slurm.ends.some(({ id, how }) => id === job && how === "COMPLETED")) {

@@ -210,7 +210,12 @@ describe.skipIf(moto === null)("openAws()", () => {
       const userData = "#!/bin/sh\ntrue\n";
       return { launch: { ...launch, subnets, userData, diskGb: 200, externalIp: true } };
     });
-    const labels = { "navarch.dev/pool": "p", team: "ü & <x>", "aws:own": "no", long: "v".repeat(257) };
+    const labels = {
+      "navarch.dev/pool": "p",
+      team: "ü & <x>",
+      "aws:own": "no",
+      long: "v".repeat(257),
+    };
     const { tags } = asked("n1");
     const made = await bought(provider, { zone, tags: { ...tags, ...labels } });
     expect(made).toMatchObject({ zone, name: "f-train-n1-1", token: "token-n1-1" });
@@ -225,7 +230,9 @@ describe.skipIf(moto === null)("openAws()", () => {
     const [volume] = itemsAt(volumes, "volumeSet");
     expect(textAt(volume, "size")).toBe("200");
     expect(itemsAt(volume, "tagSet").map((tag) => textAt(tag, "key"))).toContain("navarch-fleet");
-    expect(textAt(one === undefined ? undefined : await described(one.id), "subnetId")).toBe(subnet);
+    expect(textAt(one === undefined ? undefined : await described(one.id), "subnetId")).toBe(
+      subnet,
+    );
     const other = await buy(provider, { zone: "us-east-1a" }, "n2");
     expect(other).toMatchObject({ kind: "refused", class: "bad_request" });
     expect(other.kind === "refused" && other.message).toContain("subnets has us-east-1c");
@@ -303,7 +310,9 @@ describe.skipIf(moto === null)("openAws()", () => {
     const found = await checks(provider, odd);
     expect(found).toContain("instance type fail");
     expect(found).toContain("purchase fail");
-    const imageless = await open(({ launch }) => ({ launch: { ...launch, image: "ami-00000000" } }));
+    const imageless = await open(({ launch }) => ({
+      launch: { ...launch, image: "ami-00000000" },
+    }));
     expect(await checks(imageless.provider, [place()])).toContain("image fail");
     expect(proxy.reality()).toMatchObject({ live: [], asks: 0 });
   });

@@ -32,7 +32,13 @@ test.skipIf(moto === null)("botocore refuses what EC2 would not understand", asy
   const good = "Action=RunInstances&Version=2016-11-15&MinCount=1&MaxCount=1";
   const judge = async (body: string) => {
     const headers = { authorization: "none" };
-    const said = await moto.judge({ kind: "request", url: "http://x/", body, headers, secrets: {} });
+    const said = await moto.judge({
+      kind: "request",
+      url: "http://x/",
+      body,
+      headers,
+      secrets: {},
+    });
     return said.filter((one) => one !== "no signature").join("; ");
   };
   expect(await judge(good)).toBe("");
@@ -43,7 +49,8 @@ test.skipIf(moto === null)("botocore refuses what EC2 would not understand", asy
   expect(await judge(`${good}&SecurityGroupId.2=sg-1`)).toContain("unknown parameter");
   const reply = (body: string) =>
     moto.judge({ kind: "reply", action: "DescribeInstances", status: 200, body });
-  const named = (inner: string) => `<DescribeInstancesResponse>${inner}</DescribeInstancesResponse>`;
+  const named = (inner: string) =>
+    `<DescribeInstancesResponse>${inner}</DescribeInstancesResponse>`;
   expect(await reply(named("<reservationSet/>"))).toEqual([]);
   expect(await reply(named("<reservations/>"))).not.toEqual([]);
   expect(await reply("<DescribeInstancesResponse>")).not.toEqual([]);

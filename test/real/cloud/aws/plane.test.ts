@@ -104,82 +104,99 @@ async function scale({ ask }: Plane, nodes: number): Promise<void> {
 
 const SMALL = { provider: ", settle: 3s", pool: "scaling: { min_nodes: 0, max_nodes: 3 }" };
 
-test.skipIf(moto === null)("buys what the pool wants, once, through a kill and a stock-out", async () => {
-  if (moto === null) return;
-  const plane = await openPlane(moto, "once", SMALL);
-  const { proxy, ask, live } = plane;
-  proxy.setFaults({ stockOut: true });
-  try {
-    await scale(plane, 2);
-    await until("a refusal in both zones", () => (proxy.reality().asks >= 2 ? true : null));
-    expect(live()).toEqual([]);
-    const status = await ask("pool", "status", "p");
-    expect(status.out).toContain("InsufficientInstanceCapacity");
+test.skipIf(moto === null)(
+  "buys what the pool wants, once, through a kill and a stock-out",
+  async () => {
+    if (moto === null) return;
+    const plane = await openPlane(moto, "once", SMALL);
+    const { proxy, ask, live } = plane;
+    proxy.setFaults({ stockOut: true });
+    try {
+      await scale(plane, 2);
+      await until("a refusal in both zones", () => (proxy.reality().asks >= 2 ? true : null));
+      expect(live()).toEqual([]);
+      const status = await ask("pool", "status", "p");
+      expect(status.out).toContain("InsufficientInstanceCapacity");
 
-    // The offers rest; then the first purchase is made, and its answer comes too late.
-    proxy.setFaults({ createDelayMs: 4_000 });
-    await until("a purchase", () => (live().length === 1 ? true : null));
-    await plane.kill();
-    proxy.setFaults({ loseReply: { create: { times: 1 } } });
-    plane.start();
-    await until("both machines", () => (live().length === 2 ? true : null));
-    // Longer than a listing of a real cloud, which is one in ten seconds.
-    await Bun.sleep(12_000);
-    expect(proxy.reality()).toMatchObject({ doubles: [], overlaps: [], terminated: [] });
-    const rows = json((await ask("instances")).out) as { instance_id: string }[];
-    expect(rows.map((row) => row.instance_id).sort()).toEqual(live().sort());
+      // The offers rest; then the first purchase is made, and its answer comes too late.
+      proxy.setFaults({ createDelayMs: 4_000 });
+      await until("a purchase", () => (live().length === 1 ? true : null));
+      await plane.kill();
+      proxy.setFaults({ loseReply: { create: { times: 1 } } });
+      plane.start();
+      await until("both machines", () => (live().length === 2 ? true : null));
+      // Longer than a listing of a real cloud, which is one in ten seconds.
+      await Bun.sleep(12_000);
+      expect(proxy.reality()).toMatchObject({ doubles: [], overlaps: [], terminated: [] });
+      const rows = json((await ask("instances")).out) as { instance_id: string }[];
+      expect(rows.map((row) => row.instance_id).sort()).toEqual(live().sort());
 
-    // A pool that is emptied ends both, and leaves nothing.
-    await scale(plane, 0);
-    await until("no machine", () => (live().length === 0 ? true : null));
-    expect(proxy.reality().terminated).toHaveLength(2);
-  } finally {
-    await plane.close();
-  }
-}, 240_000);
+      // A pool that is emptied ends both, and leaves nothing.
+      await scale(plane, 0);
+      await until("no machine", () => (live().length === 0 ? true : null));
+      expect(proxy.reality().terminated).toHaveLength(2);
+    } finally {
+      await plane.close();
+    }
+  },
+  240_000,
+);
 
-test.skipIf(moto === null)("buys thirty machines at the default pace without a failed activation", async () => {
-  if (moto === null) return;
-  const plane = await openPlane(moto, "thirty", {
-    provider: "",
-    pool: "scaling: { min_nodes: 0, max_nodes: 30 }",
-  });
-  try {
-    const startMs = performance.now();
-    await scale(plane, 30);
-    await until("thirty machines", () => (plane.live().length === 30 ? true : null));
-    console.error(`30 machines in ${((performance.now() - startMs) / 1_000).toFixed(1)} s`);
-    await Bun.sleep(12_000);
-    expect(plane.proxy.reality()).toMatchObject({ doubles: [], overlaps: [], terminated: [], asks: 30 });
-    expect(plane.log()).not.toContain("activation failed");
-    expect(plane.log()).not.toContain('"level":"error"');
-  } finally {
-    await plane.close();
-  }
-}, 240_000);
-
-test.skipIf(moto === null)("tells of a machine that is protected from its end, and ends it once it may", async () => {
-  if (moto === null) return;
-  const plane = await openPlane(moto, "protected", SMALL);
-  const { proxy, ask, live } = plane;
-  try {
-    await scale(plane, 1);
-    const id = await until("a machine", () => live()[0] ?? null);
-    await until("its row", async () => ((await ask("instances")).out.includes(id) ? true : null));
-    await proxy.protect(id, true);
-    await scale(plane, 0);
-    const refused = await until("the condition", async () => {
-      const { out } = await ask("pool", "status", "p");
-      return out.includes("refuses to end instance") ? out : null;
+test.skipIf(moto === null)(
+  "buys thirty machines at the default pace without a failed activation",
+  async () => {
+    if (moto === null) return;
+    const plane = await openPlane(moto, "thirty", {
+      provider: "",
+      pool: "scaling: { min_nodes: 0, max_nodes: 30 }",
     });
-    expect(refused).toContain(id);
-    expect(refused).toContain("OperationNotPermitted");
-    expect((await ask("doctor")).out).toContain(`${id} is refused: `);
-    expect(live()).toEqual([id]);
-    await proxy.protect(id, false);
-    await until("no machine", () => (live().length === 0 ? true : null));
-    expect(proxy.reality().asks).toBe(1);
-  } finally {
-    await plane.close();
-  }
-}, 240_000);
+    try {
+      const startMs = performance.now();
+      await scale(plane, 30);
+      await until("thirty machines", () => (plane.live().length === 30 ? true : null));
+      console.error(`30 machines in ${((performance.now() - startMs) / 1_000).toFixed(1)} s`);
+      await Bun.sleep(12_000);
+      expect(plane.proxy.reality()).toMatchObject({
+        doubles: [],
+        overlaps: [],
+        terminated: [],
+        asks: 30,
+      });
+      expect(plane.log()).not.toContain("activation failed");
+      expect(plane.log()).not.toContain('"level":"error"');
+    } finally {
+      await plane.close();
+    }
+  },
+  240_000,
+);
+
+test.skipIf(moto === null)(
+  "tells of a machine that is protected from its end, and ends it once it may",
+  async () => {
+    if (moto === null) return;
+    const plane = await openPlane(moto, "protected", SMALL);
+    const { proxy, ask, live } = plane;
+    try {
+      await scale(plane, 1);
+      const id = await until("a machine", () => live()[0] ?? null);
+      await until("its row", async () => ((await ask("instances")).out.includes(id) ? true : null));
+      await proxy.protect(id, true);
+      await scale(plane, 0);
+      const refused = await until("the condition", async () => {
+        const { out } = await ask("pool", "status", "p");
+        return out.includes("refuses to end instance") ? out : null;
+      });
+      expect(refused).toContain(id);
+      expect(refused).toContain("OperationNotPermitted");
+      expect((await ask("doctor")).out).toContain(`${id} is refused: `);
+      expect(live()).toEqual([id]);
+      await proxy.protect(id, false);
+      await until("no machine", () => (live().length === 0 ? true : null));
+      expect(proxy.reality().asks).toBe(1);
+    } finally {
+      await plane.close();
+    }
+  },
+  240_000,
+);

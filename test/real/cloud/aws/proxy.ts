@@ -6,12 +6,7 @@
 import type { InstanceId } from "../../../../schema/id.ts";
 import type { CreateRequest, Instance } from "../../../../reconciler/core/provider.ts";
 import { instanceOf } from "../../../../reconciler/provider/aws/instance.ts";
-import {
-  itemsAt,
-  parseXml,
-  textAt,
-  type Xml,
-} from "../../../../reconciler/provider/aws/xml.ts";
+import { itemsAt, parseXml, textAt, type Xml } from "../../../../reconciler/provider/aws/xml.ts";
 import { FaultBook, type Faults } from "../../../../reconciler/provider/fake/fault.ts";
 import type { Reality } from "../../../../reconciler/provider/fake/reality.ts";
 import { lose, type Loss } from "./loss.ts";
@@ -179,9 +174,7 @@ export class Ec2Proxy {
     if (isKeyWrong) return Promise.resolve(refusalOf("auth"));
     switch (action) {
       case "RunInstances":
-        return form.get("DryRun") === "true"
-          ? this.#forward(form)
-          : this.#run(form, request);
+        return form.get("DryRun") === "true" ? this.#forward(form) : this.#run(form, request);
       case "TerminateInstances":
         return this.#terminate(form);
       case "DescribeInstances":

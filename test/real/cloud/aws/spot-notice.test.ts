@@ -70,29 +70,37 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-test.each(["terminate", "stop", "hibernate"])("the announced %s is read, with version 2 alone", async (action) => {
-  if (missing !== null) return;
-  const port = await freePort();
-  const at = `${new Date(Date.now() + 120_000).toISOString().slice(0, 19)}Z`;
-  const word = ["spot", "--action", action, "--time", at, "--mock-delay-sec", "4", "--imdsv2"];
-  const home = mkdtempSync(join(HOME, "home-"));
-  const child = Bun.spawn([PROGRAM, ...word, "--hostname", "127.0.0.1", "--port", String(port)], {
-    env: { HOME: home },
-    stdio: ["ignore", "ignore", "ignore"],
-  });
-  started.push(child);
-  const base = new URL(`http://127.0.0.1:${port}`);
-  const isUp = () => fetch(base).then(() => true, () => false);
-  while (!(await isUp())) await Bun.sleep(50);
-  const ask = openEc2Notice(base, clock);
-  expect(await ask()).toEqual({ kind: "nothing" });
-  const end = performance.now() + 10_000;
-  let answer = await ask();
-  while (answer.kind === "nothing" && performance.now() < end) {
-    await Bun.sleep(200);
-    answer = await ask();
-  }
-  const message = `EC2 Spot interruption: ${action}`;
-  expect(answer).toEqual({ kind: "notice", notice: { kind: "preemption", at, message } });
-  rmSync(home, { recursive: true, force: true });
-}, 30_000);
+test.each(["terminate", "stop", "hibernate"])(
+  "the announced %s is read, with version 2 alone",
+  async (action) => {
+    if (missing !== null) return;
+    const port = await freePort();
+    const at = `${new Date(Date.now() + 120_000).toISOString().slice(0, 19)}Z`;
+    const word = ["spot", "--action", action, "--time", at, "--mock-delay-sec", "4", "--imdsv2"];
+    const home = mkdtempSync(join(HOME, "home-"));
+    const child = Bun.spawn([PROGRAM, ...word, "--hostname", "127.0.0.1", "--port", String(port)], {
+      env: { HOME: home },
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    started.push(child);
+    const base = new URL(`http://127.0.0.1:${port}`);
+    const isUp = () =>
+      fetch(base).then(
+        () => true,
+        () => false,
+      );
+    while (!(await isUp())) await Bun.sleep(50);
+    const ask = openEc2Notice(base, clock);
+    expect(await ask()).toEqual({ kind: "nothing" });
+    const end = performance.now() + 10_000;
+    let answer = await ask();
+    while (answer.kind === "nothing" && performance.now() < end) {
+      await Bun.sleep(200);
+      answer = await ask();
+    }
+    const message = `EC2 Spot interruption: ${action}`;
+    expect(answer).toEqual({ kind: "notice", notice: { kind: "preemption", at, message } });
+    rmSync(home, { recursive: true, force: true });
+  },
+  30_000,
+);

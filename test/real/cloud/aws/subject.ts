@@ -63,10 +63,7 @@ export type Subject = {
 
 export type Change = (options: AwsOptions) => Partial<AwsOptions> | Promise<Partial<AwsOptions>>;
 
-export async function openSubject(
-  moto: Moto,
-  change: Change = () => ({}),
-): Promise<Subject> {
+export async function openSubject(moto: Moto, change: Change = () => ({})): Promise<Subject> {
   await moto.reset();
   let nowMs = START_MS;
   const clock = { wallMs: () => nowMs, monoMs: () => nowMs, after: () => () => undefined };

@@ -2,11 +2,7 @@
  * What a case of the client's conformance is: a name and a story told to a real API server. A case
  * that is not as it should be throws; what it returns is a figure or a word for the record.
  */
-import type {
-  KubeAnswer,
-  KubeApi,
-  KubeRequest,
-} from "../../../../reconciler/kubernetes/api.ts";
+import type { KubeAnswer, KubeApi, KubeRequest } from "../../../../reconciler/kubernetes/api.ts";
 import type { Clock } from "../../../../reconciler/core/clock.ts";
 
 export type Ground = {

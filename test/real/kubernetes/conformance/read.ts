@@ -4,10 +4,7 @@
  */
 import { readdirSync, readlinkSync } from "node:fs";
 import { readList } from "../../../../reconciler/kubernetes/call.ts";
-import {
-  readIdentity,
-  readObject,
-} from "../../../../reconciler/kubernetes/read-field.ts";
+import { readIdentity, readObject } from "../../../../reconciler/kubernetes/read-field.ts";
 import type { Identity } from "../../../../reconciler/kubernetes/read-field.ts";
 import { Reflector } from "../../../../reconciler/kubernetes/reflector.ts";
 import type { WatchEvent } from "../../../../reconciler/kubernetes/api.ts";

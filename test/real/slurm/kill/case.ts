@@ -36,7 +36,10 @@ export function catalogOf(points: readonly Passed[]): Catalog {
   const looks = points.filter(({ side }) => side === "r");
   return {
     each,
-    underWay: byName(begun.filter(({ what }) => isOutward(what)), "d"),
+    underWay: byName(
+      begun.filter(({ what }) => isOutward(what)),
+      "d",
+    ),
     looks: byName(looks, "r"),
   };
 }
@@ -58,7 +61,7 @@ export const withMeanwhile = (cases: readonly Case[], meanwhile: Meanwhile): Cas
 export function spread<T>(all: readonly T[], count: number, from: number): T[] {
   const step = all.length / count;
   const at = (i: number): number => Math.floor((i + from) * step) % all.length;
-  return Array.from({ length: Math.min(count, all.length) }, (_, i) => all[at(i)]).flatMap(
-    (one) => (one === undefined ? [] : [one]),
+  return Array.from({ length: Math.min(count, all.length) }, (_, i) => all[at(i)]).flatMap((one) =>
+    one === undefined ? [] : [one],
   );
 }

@@ -146,7 +146,10 @@ safety:
   /** Entries of the cloud's journal after the first `skip`. */
   cloud(skip = 0): Entry[] {
     const text = readFileSync(join(this.joined.plane.cloudDir, "journal.jsonl"), "utf8");
-    const whole = text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter(Boolean);
+    const whole = text
+      .slice(0, text.lastIndexOf("\n") + 1)
+      .split("\n")
+      .filter(Boolean);
     return whole.slice(skip).map((line) => JSON.parse(line) as Entry);
   }
 }
