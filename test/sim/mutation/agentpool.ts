@@ -45,9 +45,15 @@ export const AGENTPOOL_MUTATIONS: readonly Mutation[] = [
     from: "rows.take({ workers, removed: [], claims });",
     to: "rows.take({ workers, removed: [], claims: claims.filter(() => false) });",
   }),
-  one("rows of AgentPools are not fenced by the epoch", {
-    file: "schema/migration/0001_lease.sql",
-    from: "AND epoch = NEW.epoch)",
-    to: "AND epoch >= 0)",
-  }),
+  {
+    name: "rows of AgentPools are not fenced by the epoch",
+    test: { file: "reconciler/store/worker-table.test.ts", name: "no longer leads" },
+    patches: [
+      {
+        file: "schema/migration/0001_lease.sql",
+        from: "AND epoch = NEW.epoch)",
+        to: "AND epoch >= 0)",
+      },
+    ],
+  },
 ];

@@ -22,24 +22,27 @@ const LEFT = "reconciler/core/slurm/left.ts";
 const DECIDE = "reconciler/core/decide/slurm.ts";
 
 export const SLURM_MUTATIONS: readonly Mutation[] = [
-  one(
-    "jobs of Slurm are not waited for",
-    {
-      file: LEFT,
-      from: "const jobs = listed.filter(({ state }) => !isAway(state));",
-      to: "const jobs = listed.filter(() => false);",
-    },
-    {
-      file: LEFT,
-      from: 'if (state === "busy" || state === "draining") {',
-      to: 'if (name === "") {',
-    },
-    {
-      file: LEFT,
-      from: 'if (state === "drained" || state === "down" || isOff)',
-      to: 'if (state !== "unknown" || isOff)',
-    },
-  ),
+  {
+    name: "jobs of Slurm are not waited for",
+    test: { ...SWARM, name: "seed 6552 holds" },
+    patches: [
+      {
+        file: LEFT,
+        from: "const jobs = listed.filter(({ state }) => !isAway(state));",
+        to: "const jobs = listed.filter(() => false);",
+      },
+      {
+        file: LEFT,
+        from: 'if (state === "busy" || state === "draining") {',
+        to: 'if (name === "") {',
+      },
+      {
+        file: LEFT,
+        from: 'if (state === "drained" || state === "down" || isOff)',
+        to: 'if (state !== "unknown" || isOff)',
+      },
+    ],
+  },
   one("a node is set DOWN for its drain", {
     file: MARKER,
     from: '{ state: "drain", reason }',
@@ -59,11 +62,17 @@ export const SLURM_MUTATIONS: readonly Mutation[] = [
       to: "if (isHeldOff(node, slurm)) return null;",
     },
   ),
-  one("a release does not wait for the new machine's slurmd", {
-    file: "reconciler/core/slurm/mark.ts",
-    from: "  if (!hasChanged(node, slurm)) return true;",
-    to: "  if (slurm.name !== null) return true;",
-  }),
+  {
+    name: "a release does not wait for the new machine's slurmd",
+    test: { file: "reconciler/core/slurm/mark.test.ts", name: "hasRegistered" },
+    patches: [
+      {
+        file: "reconciler/core/slurm/mark.ts",
+        from: "  if (!hasChanged(node, slurm)) return true;",
+        to: "  if (slurm.name !== null) return true;",
+      },
+    ],
+  },
   one("a drain in Slurm is never released", {
     file: DECIDE,
     from: "if (!isPending(node) || unreleasedBy(node, scope) !== null) return null;",
@@ -82,7 +91,7 @@ export const SLURM_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "a Slurm that does not answer counts as seen",
-    test: { ...SWARM, name: "in slurm, away" },
+    test: { file: "reconciler/core/decide/slurm.test.ts", name: "a dark Slurm is never" },
     patches: [
       {
         file: "reconciler/slurm/slurm.ts",
