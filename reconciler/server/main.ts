@@ -285,6 +285,8 @@ async function openState(options: ControlPlaneOptions, loaded: Loaded, log: Log)
   const given = { state: options.state, folder, env: process.env };
   const own = { host: hostname(), pid: process.pid };
   const by = { clock: CLOCK, random: drawBytes, log, own };
+  // SQLite creates files by the umask, and its journals with the mode of the database.
+  process.umask(0o077);
   const kept = await openKept(given, loaded.config, by);
   await refuseLostPolicy(kept.store, loaded);
   return kept;

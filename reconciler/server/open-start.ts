@@ -89,8 +89,6 @@ export async function openKept(given: Given, config: Config, by: With): Promise<
   const { folder } = given;
   const { statePath } = config.server;
   const flag: Named = [[given.state === undefined ? "state folder" : "--state", folder]];
-  // SQLite creates files by the umask, and its journals with the mode of the database.
-  process.umask(0o077);
   await stepOf("state folder", () => mkdirSync(folder, { recursive: true, mode: 0o700 }), flag);
   await stepOf("state folder", () => keepPrivate(folder, by.log), flag);
   const file = serverOf(given.state) ?? databaseFile(config, folder);
