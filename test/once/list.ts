@@ -16,6 +16,11 @@ export const PROOFS: Readonly<Record<string, Proof>> = {
     "test/bench/pair-main.ts",
     "COMMIT",
   ),
+  size: proof(
+    "how large the product is by room, `-- size COMMIT`: at that commit and here",
+    "test/size/main.ts",
+    "COMMIT",
+  ),
   torture: proof("2,000 kills of the control plane", "test/torture/main.ts --kills 2000"),
   leader: proof("100 kills of the leader of two", "test/real/leader-loop.ts --kills 100"),
   schedules: proof(
