@@ -2,7 +2,7 @@
  * `navarch simulate replay`: repeats saved decisions and shows those that this version makes
  * differently.
  */
-import type { SavedHeader } from "../../reconciler/core/saved-activation.ts";
+import type { SavedHeader } from "../../reconciler/core/decide/saved-activation.ts";
 import type { Difference, Part } from "../../simulator/replay/replay.ts";
 import type { Command } from "../command.ts";
 import { EXIT, type Failure, usage } from "../failure.ts";

@@ -37,7 +37,7 @@ export const supportDump: Command = {
     const out = flags.text("out") ?? `navarch-${stamp}.jsonl`;
     const misplaced = checkPlace(out);
     if (misplaced !== null) return misplaced;
-    const { SAVED_KIND } = await import("../../reconciler/core/saved-activation.ts");
+    const { SAVED_KIND } = await import("../../reconciler/core/decide/saved-activation.ts");
     const kind = { magic: `{"kind":"${SAVED_KIND}"`, name: "file of activations" };
     const progress = openProgress(world, "dump", "bytes");
     const path = `/admin/activations?last=${last}`;

@@ -214,3 +214,6 @@ export type Provider = {
 };
 
 export type Listing = { provider: string; startedAt: number; answer: ListAnswer };
+
+/** Listings without an instance that make it absent (docs/reference/safety.md, I2). */
+export const ABSENT_LISTINGS_MIN = 2;

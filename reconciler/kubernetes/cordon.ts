@@ -14,7 +14,7 @@ import { formatHold, readHold } from "../core/kubernetes/hold.ts";
 import { CORDON_REASON } from "../core/kubernetes/slinky.ts";
 import { ANNOTATION, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
-import type { SchedulerAnswer } from "../core/scheduler.ts";
+import type { SchedulerAnswer } from "../core/kubernetes/scheduler.ts";
 import { PATCH } from "./api.ts";
 import type { KubeRequest, Sent } from "./api.ts";
 import { bounded, CALL_MS, nodePath } from "./node-call.ts";

@@ -6,7 +6,7 @@
  */
 import type { KubernetesConfig } from "../../schema/config.ts";
 import type { WaitReason } from "../../schema/plan.ts";
-import type { ShownNode } from "../core/desired-state.ts";
+import type { ShownNode } from "../core/kubernetes/desired-state.ts";
 import { FLEET_LABEL, DOMAIN, type KubeNode } from "../core/kubernetes/object.ts";
 import type { DesiredStatus } from "./status-diff.ts";
 

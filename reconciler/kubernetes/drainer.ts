@@ -11,7 +11,7 @@
 import type { NodeId } from "../../schema/id.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { DrainSight } from "../core/fleet.ts";
-import type { PlanAnswer } from "../core/scheduler.ts";
+import type { PlanAnswer } from "../core/kubernetes/scheduler.ts";
 import type { KubeApi } from "./api.ts";
 import { Asks } from "./drain-ask.ts";
 import { BudgetWatch } from "./budget-watch.ts";

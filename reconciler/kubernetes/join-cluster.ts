@@ -9,7 +9,7 @@ import type { KubeApi } from "./api.ts";
 import { explainForbidden } from "./permission.ts";
 import { readList, readObject, readText } from "./read-field.ts";
 import { serverOf } from "../core/address.ts";
-import type { Hindered } from "../core/scheduler.ts";
+import type { Hindered } from "../core/kubernetes/scheduler.ts";
 import { isLoopback } from "../../schema/loopback.ts";
 
 /** This process's own connection to the cluster. */

@@ -9,7 +9,7 @@ import { unreachable } from "../../schema/unreachable.ts";
 import type { KubeApi, Sent } from "./api.ts";
 import { findJoinCluster, type OwnWay } from "./join-cluster.ts";
 import { explainForbidden } from "./permission.ts";
-import type { Hindered, Join, JoinPass, JoinRequest } from "../core/scheduler.ts";
+import type { Hindered, Join, JoinPass, JoinRequest } from "../core/kubernetes/scheduler.ts";
 
 export type JoinPorts = {
   api: KubeApi;

@@ -7,7 +7,7 @@ import { ClusterInformer } from "../runtime/cluster-informer.ts";
 import { darkness } from "../core/decide/kube.ts";
 import { newNode } from "../core/fold/new-node.ts";
 import type { Fence } from "../core/provider.ts";
-import type { ShownNode, DesiredState } from "../core/desired-state.ts";
+import type { ShownNode, DesiredState } from "../core/kubernetes/desired-state.ts";
 import type { DesiredDrain } from "../core/kubernetes/desired-drain.ts";
 import { type FakeKube, openFakeKube } from "../../simulator/cluster/fake.ts";
 import { Kubernetes } from "./kubernetes.ts";

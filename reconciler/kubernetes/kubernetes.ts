@@ -10,9 +10,14 @@ import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { DrainSight, QueueSight } from "../core/fleet.ts";
 import type { Fence } from "../core/provider.ts";
-import type { ClusterStatus, Join, PlanAnswer, PlanOptions } from "../core/scheduler.ts";
-import type { QueuePool, Scheduler, SchedulerAnswer, SchedulerCluster } from "../core/scheduler.ts";
-import type { ShownNode, DesiredState } from "../core/desired-state.ts";
+import type { ClusterStatus, Join, PlanAnswer, PlanOptions } from "../core/kubernetes/scheduler.ts";
+import type {
+  QueuePool,
+  Scheduler,
+  SchedulerAnswer,
+  SchedulerCluster,
+} from "../core/kubernetes/scheduler.ts";
+import type { ShownNode, DesiredState } from "../core/kubernetes/desired-state.ts";
 import type { KubeApi } from "./api.ts";
 import { Cleanup } from "./cleanup.ts";
 import { type CordonAnswer, holdCordon, judgeMark, releaseCordon } from "./cordon.ts";

@@ -6,7 +6,7 @@
  * `navarch.dev/hold` is set.
  */
 import type { Log } from "../core/clock.ts";
-import type { DesiredState } from "../core/desired-state.ts";
+import type { DesiredState } from "../core/kubernetes/desired-state.ts";
 import { releaseCordon } from "./cordon.ts";
 import { InFlight } from "./in-flight.ts";
 import { backoffMs, briefly, type NodePorts } from "./node-call.ts";

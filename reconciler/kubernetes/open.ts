@@ -7,7 +7,7 @@ import type { KubernetesConfig } from "../../schema/config.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { ConsoleCluster } from "../core/console/cluster.ts";
-import type { Scheduler } from "../core/scheduler.ts";
+import type { Scheduler } from "../core/kubernetes/scheduler.ts";
 import type { KubeApi } from "./api.ts";
 import { openClient } from "./client.ts";
 import { openConsoleCluster } from "./console/cluster.ts";

@@ -3,7 +3,7 @@
  * machine is gone. Pure.
  */
 import type { DrainSight } from "../core/fleet.ts";
-import type { EndedNode, DesiredState } from "../core/desired-state.ts";
+import type { EndedNode, DesiredState } from "../core/kubernetes/desired-state.ts";
 
 /**
  * Objects to be removed. A machine that was abandoned and adopted again is a node, so its object

@@ -17,7 +17,7 @@ import type { KubeAnswer, KubeApi, Sent } from "./api.ts";
 import { textsBetween } from "./between.ts";
 import { readObject, readText } from "./read-field.ts";
 import type { PodPlace } from "../core/slurm/pod-set.ts";
-import type { MissingRules } from "../core/scheduler.ts";
+import type { MissingRules } from "../core/kubernetes/scheduler.ts";
 
 export type Permission = {
   /** Empty: the core group. */

@@ -4,7 +4,7 @@
  * `navarch.dev/do-not-interrupt-until` on the pod are honoured until the drain's deadline.
  * Memory of one process.
  */
-import type { ShownNode } from "../core/desired-state.ts";
+import type { ShownNode } from "../core/kubernetes/desired-state.ts";
 import type { PodEvent } from "./drain-sight.ts";
 import { readHold } from "../core/kubernetes/hold.ts";
 import { ANNOTATION, type KubePod } from "../core/kubernetes/object.ts";

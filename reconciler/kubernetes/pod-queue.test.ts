@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { KubePod } from "../core/kubernetes/object.ts";
-import type { QueuePool } from "../core/scheduler.ts";
+import type { QueuePool } from "../core/kubernetes/scheduler.ts";
 import type { PoolName } from "../../schema/id.ts";
 import { queueOf } from "./pod-queue.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { QueueSight } from "../core/fleet.ts";
 import type { KubePod, Toleration } from "../core/kubernetes/object.ts";
-import type { QueuePool } from "../core/scheduler.ts";
+import type { QueuePool } from "../core/kubernetes/scheduler.ts";
 
 type PoolQueue = {
   /** Pods not running yet, bound to a node or not. */

@@ -4,7 +4,7 @@ import type { KubeAnswer, KubeApi, KubeRequest } from "./api.ts";
 import { openFakeKube } from "../../simulator/cluster/fake.ts";
 import { NO_FAULT } from "../../simulator/cluster/fault.ts";
 import { reviewPodToken } from "./token-review.ts";
-import type { PodReview } from "../core/scheduler.ts";
+import type { PodReview } from "../core/kubernetes/scheduler.ts";
 
 const ACCOUNT = "navarch/navarch-node-agent";
 const AGENT = { namespace: "navarch", name: "agent-gpu-1" };

@@ -9,7 +9,7 @@ import type { V1TokenReview, V1TokenReviewStatus, V1UserInfo } from "@kubernetes
 import type { KubeApi } from "./api.ts";
 import { askReview, explainForbidden } from "./permission.ts";
 import { readIdentity, readList, readObject, readText } from "./read-field.ts";
-import type { PodReview } from "../core/scheduler.ts";
+import type { PodReview } from "../core/kubernetes/scheduler.ts";
 
 /** Of the volume in `deploy/40-node-agent.yaml`. */
 export const POD_AUDIENCE = "navarch";

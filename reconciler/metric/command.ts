@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import type { Clock } from "../core/clock.ts";
 import { finite } from "../../schema/number.ts";
-import { answerOf, type MetricAnswer, type MetricPool } from "../core/metric.ts";
+import { answerOf, type MetricAnswer, type MetricPool } from "../core/scaling/metric.ts";
 import type { External } from "../core/scaling/external.ts";
 import { passedOn, runProgram, wordsOf } from "../program/program.ts";
 import type { Environment } from "./http.ts";

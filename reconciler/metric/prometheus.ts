@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { withoutEndSlash } from "../../schema/end-slash.ts";
 import { finite } from "../../schema/number.ts";
-import { answerOf, type MetricAnswer } from "../core/metric.ts";
+import { answerOf, type MetricAnswer } from "../core/scaling/metric.ts";
 
 const Sample = v.tuple([finite, v.string()]);
 const Reply = v.variant("status", [

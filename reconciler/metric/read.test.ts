@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PoolName } from "../../schema/id.ts";
 import { external } from "../../test/world/autoscaler.ts";
-import type { MetricAnswer } from "../core/metric.ts";
+import type { MetricAnswer } from "../core/scaling/metric.ts";
 import type { External } from "../core/scaling/external.ts";
 import { issue, makeAuthority } from "../security/tls/certificate.ts";
 import { pointAt } from "./pointer.ts";

@@ -1,6 +1,6 @@
 /** Reads the number of an `external` autoscaler from its source. */
 import type { Clock } from "../core/clock.ts";
-import { answerOf, type MetricAnswer, type ReadMetric } from "../core/metric.ts";
+import { answerOf, type MetricAnswer, type ReadMetric } from "../core/scaling/metric.ts";
 import type { External } from "../core/scaling/external.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { readCommand } from "./command.ts";

@@ -7,8 +7,8 @@ import type { NodeId } from "../../schema/id.ts";
 import type { Permit } from "./act/run.ts";
 import type { Log } from "../core/clock.ts";
 import { type Cluster, identityKeyOf, type Known } from "../core/fold/cluster.ts";
-import type { SchedulerCluster } from "../core/scheduler.ts";
-import type { DesiredState } from "../core/desired-state.ts";
+import type { SchedulerCluster } from "../core/kubernetes/scheduler.ts";
+import type { DesiredState } from "../core/kubernetes/desired-state.ts";
 import type { Change } from "../core/store.ts";
 
 /** Claims that are listed for people. */

@@ -3,7 +3,7 @@ import type { Config } from "../../schema/config.ts";
 import type { Node } from "../../schema/node.ts";
 import type { Permit } from "./act/run.ts";
 import type { Log } from "../core/clock.ts";
-import type { DesiredState } from "../core/desired-state.ts";
+import type { DesiredState } from "../core/kubernetes/desired-state.ts";
 import type { Fleet } from "../core/fleet.ts";
 import type { FoldInput, FoldResult } from "../core/fold/everything.ts";
 import type { Change } from "../core/store.ts";

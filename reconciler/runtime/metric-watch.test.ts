@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { configOf } from "../../test/world/world.ts";
 import { fleetOf } from "../../test/world/part.ts";
-import type { MetricAnswer, MetricPool } from "../core/metric.ts";
+import type { MetricAnswer, MetricPool } from "../core/scaling/metric.ts";
 import { MetricWatch } from "./metric-watch.ts";
 
 const yaml = (pools: string[]) => `

@@ -6,7 +6,12 @@
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { desiredOf, type Fleet, type MetricSight } from "../core/fleet.ts";
-import { answerOf, type MetricAnswer, type MetricPool, type ReadMetric } from "../core/metric.ts";
+import {
+  answerOf,
+  type MetricAnswer,
+  type MetricPool,
+  type ReadMetric,
+} from "../core/scaling/metric.ts";
 import { type External, metricKey } from "../core/scaling/external.ts";
 import { flatten } from "../core/scaling/recommend.ts";
 

@@ -6,7 +6,7 @@ import { openFakeScheduler } from "../../test/world/fake-scheduler.ts";
 import { openMemorySlurm, slurmJob, slurmNode } from "../../test/world/memory-slurm.ts";
 import { configOf, poolYaml } from "../../test/world/setting.ts";
 import type { QueueSight } from "../core/fleet.ts";
-import type { SchedulerCluster } from "../core/scheduler.ts";
+import type { SchedulerCluster } from "../core/kubernetes/scheduler.ts";
 import { Slurm } from "../slurm/slurm.ts";
 import { Queues } from "./queue-sight.ts";
 

@@ -5,11 +5,11 @@
 import type { NodeId } from "../../schema/id.ts";
 import type { TaskDemand } from "../core/console/demand.ts";
 import type { Provider } from "../core/provider.ts";
-import type { Scheduler } from "../core/scheduler.ts";
+import type { Scheduler } from "../core/kubernetes/scheduler.ts";
 import type { PodSetPort } from "../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Cursor } from "../core/store.ts";
-import { rebootOrderFor } from "../core/reboot-order.ts";
+import { rebootOrderFor } from "../core/fold/reboot-order.ts";
 import { wordFor } from "../core/upgrade/word.ts";
 import type { Targets } from "../runtime/act/execute.ts";
 import { Ingest, type IngestTarget } from "../runtime/ingest.ts";

@@ -21,7 +21,7 @@ import { KeyWatch } from "../security/key-watch.ts";
 import { heldSecrets, keyLines, type HeldFrom } from "../security/held-secret.ts";
 import { AGENTS, type InstallPorts, openInstall } from "../http/route/install.ts";
 import type { Releases } from "../http/route/release-folder.ts";
-import type { Join } from "../core/scheduler.ts";
+import type { Join } from "../core/kubernetes/scheduler.ts";
 import type { Store } from "../core/store.ts";
 import type { KeyPair } from "../security/tls/certificate.ts";
 import { isLoopback } from "../../schema/loopback.ts";

@@ -8,7 +8,7 @@ import { hostname } from "node:os";
 import type { Config } from "../../schema/config.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { ConsoleCluster } from "../core/console/cluster.ts";
-import type { Scheduler } from "../core/scheduler.ts";
+import type { Scheduler } from "../core/kubernetes/scheduler.ts";
 import type { PodSetPort } from "../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { Metrics } from "../http/metrics.ts";

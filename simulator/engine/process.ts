@@ -9,7 +9,7 @@ import { unadapted } from "../../reconciler/core/adapter.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import { foldConfig } from "../../reconciler/core/fold/config.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
-import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import type { Scheduler } from "../../reconciler/core/kubernetes/scheduler.ts";
 import type { Snapshot, Store } from "../../reconciler/core/store.ts";
 import { ALWAYS } from "../../reconciler/runtime/act/run.ts";
 import { openNoScheduler } from "../../reconciler/runtime/no-scheduler.ts";

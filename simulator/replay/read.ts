@@ -10,7 +10,7 @@ import {
   SavedHeader as Header,
   SAVED_KIND,
   SavedLine,
-} from "../../reconciler/core/saved-activation.ts";
+} from "../../reconciler/core/decide/saved-activation.ts";
 
 export type Read =
   | { kind: "header"; header: SavedHeader }

@@ -14,7 +14,7 @@ import {
   type SavedActivation,
   type SavedDecided,
   saveRounds,
-} from "../../reconciler/core/saved-activation.ts";
+} from "../../reconciler/core/decide/saved-activation.ts";
 
 /** One action, one wait or one breach of a law, without the node or pool that it is about. */
 export type Part = { kind: "action" | "wait" | "broken" | "failed"; what: Record<string, unknown> };

@@ -6,7 +6,7 @@
 import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { Fence, Instance, Provider } from "../../reconciler/core/provider.ts";
 import { aroundProvider } from "../../reconciler/provider/around.ts";
-import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import type { Scheduler } from "../../reconciler/core/kubernetes/scheduler.ts";
 import type { Change, Snapshot, Store } from "../../reconciler/core/store.ts";
 import type { InstanceId, NodeId, OperationId } from "../../schema/id.ts";
 import type { OperationKind } from "../../schema/operation.ts";

@@ -6,8 +6,8 @@ export const ROOMS: Readonly<Record<string, RegExp>> = {
   // Before the rooms that it shares files with.
   slurm: /^reconciler\/(core\/)?slurm\/|^reconciler\/core\/(decide|fold)\/slurm/,
   agentpool: /^reconciler\/(core\/)?agentpool\/|^reconciler\/core\/scaling\/idle\.ts$/,
-  decide: /^reconciler\/core\/decide\//,
-  fold: /^reconciler\/core\/fold\//,
+  decide: /^reconciler\/core\/(decide\/|scaling\/candidate\.ts$)/,
+  fold: /^reconciler\/core\/(fold|turn)\//,
   act: /^reconciler\/runtime\/act\//,
   safety: /^reconciler\/core\/safety\//,
   store: /^reconciler\/store\//,

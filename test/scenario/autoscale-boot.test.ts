@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
-import type { MetricAnswer } from "../../reconciler/core/metric.ts";
+import type { MetricAnswer } from "../../reconciler/core/scaling/metric.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { World } from "../world/world.ts";
 

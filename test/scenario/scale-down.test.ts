@@ -1,7 +1,7 @@
 /**
  * A smaller queue and the nodes that people work on: whom a scale-down takes, and whom it leaves
  * alone. The jobs "finish → back to min, without touching a busy node". What is marked as failing
- * is what `decide/pool.ts` and `decideScaleDown` do not keep yet; whoever fixes it is told by the
+ * is what `scaling/candidate.ts` and `decideScaleDown` do not keep yet; whoever fixes it is told by the
  * test that then passes.
  */
 import { afterEach, describe, expect, test } from "bun:test";

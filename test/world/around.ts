@@ -1,6 +1,6 @@
 /** Wraps a scheduler: intercepts every call that carries a fence and passes the rest through. */
 import type { Fence } from "../../reconciler/core/provider.ts";
-import type { Scheduler, SchedulerAnswer } from "../../reconciler/core/scheduler.ts";
+import type { Scheduler, SchedulerAnswer } from "../../reconciler/core/kubernetes/scheduler.ts";
 
 export type SchedulerCall = { op: "cordon" | "uncordon" | "drain"; fence: Fence };
 

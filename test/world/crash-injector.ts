@@ -8,7 +8,7 @@ import type { Provider } from "../../reconciler/core/provider.ts";
 import type { SlurmClient } from "../../reconciler/core/slurm/client.ts";
 import type { KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import { aroundProvider } from "../../reconciler/provider/around.ts";
-import type { Scheduler } from "../../reconciler/core/scheduler.ts";
+import type { Scheduler } from "../../reconciler/core/kubernetes/scheduler.ts";
 import { aroundScheduler } from "./around.ts";
 import { turn } from "../../simulator/engine/clock.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { DrainSight } from "../../reconciler/core/fleet.ts";
 import type { Fence } from "../../reconciler/core/provider.ts";
-import type { Scheduler, SchedulerAnswer } from "../../reconciler/core/scheduler.ts";
+import type { Scheduler, SchedulerAnswer } from "../../reconciler/core/kubernetes/scheduler.ts";
 
 export type FakeScheduler = Scheduler & {
   /** Nodes cordoned by the product now. */

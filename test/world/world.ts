@@ -14,7 +14,7 @@ import type { Reconciler } from "../../reconciler/runtime/loop.ts";
 import { type FakeControl, type Forkable } from "../../reconciler/provider/fake/memory.ts";
 import { openMemoryCloud } from "../../reconciler/provider/fake/memory.ts";
 import type { Log } from "../../reconciler/core/clock.ts";
-import type { ReadMetric } from "../../reconciler/core/metric.ts";
+import type { ReadMetric } from "../../reconciler/core/scaling/metric.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import type { Change, Store } from "../../reconciler/core/store.ts";
 import type { ClaimTable } from "../../reconciler/core/store-table.ts";

@@ -8,7 +8,7 @@ import type { CostDay, CostFact, InstanceCost } from "../../../schema/cost.ts";
 import type { InstanceFact, Node } from "../../../schema/node.ts";
 import { type FactOf, factKey, factsOf } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
-import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
+import { ABSENT_LISTINGS_MIN } from "../provider.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import { daysOf, HOUR_MS, monthOf, type Span } from "./calendar.ts";
 

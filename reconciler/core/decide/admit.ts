@@ -13,11 +13,11 @@ import { isLostOnly, lossDoubt } from "../safety/cluster-loss.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import type { Scope } from "./decide.ts";
 import { heldInSlurm } from "../slurm/hold.ts";
-import { keptBy } from "./kube.ts";
+import { keptBy } from "../kubernetes/hold.ts";
 import type { PlanBuilder } from "./node.ts";
 import { priceOf, tryingKeys } from "./buy.ts";
 import { offersOf, priceBar } from "./offer.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 
 /** Why an action may not start now. `until`: the next look; `null` = with the next report. */
 export type Veto = Pick<Wait, "reason" | "message" | "until">;

@@ -17,7 +17,7 @@ import { darkness, unreadyIn } from "./kube.ts";
 import { decideOrder, drainPayload, type PhaseOf, terminating } from "./leave.ts";
 import { lose, prefixed } from "./lose.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 import { blindness, heldByCloud, pausedBy, vetoIf } from "./admit.ts";
 import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";

@@ -16,7 +16,8 @@ import { openSpendBudget, type SpendBudget } from "../safety/spend.ts";
 import { askingOf } from "./buy.ts";
 import { type Budget, isMuted, isOut, openBudget } from "./budget.ts";
 import { decideNode } from "./node.ts";
-import { decidePool, candidatesOf } from "./pool.ts";
+import { decidePool } from "./pool.ts";
+import { candidatesOf } from "../scaling/candidate.ts";
 import { openSweep, type Sweep } from "./sweep.ts";
 
 /** The context of the nodes of one pool. */

@@ -5,7 +5,7 @@ import { kubeSightOf, NOW, planOf, sightOf, THEIRS } from "../../../test/world/a
 import { kubeOf, nodeOf, operationOf, slurmOf } from "../../../test/world/part.ts";
 import { queue, sizeOf, snap } from "../../../test/world/autoscaler.ts";
 import { countNodes, workerOf } from "../scaling/snapshot.ts";
-import { candidatesOf } from "./pool.ts";
+import { candidatesOf } from "../scaling/candidate.ts";
 
 const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
 const inKube = (over: Partial<KubeFact>): Partial<Node> => ({ kube: kubeOf(over) });

@@ -6,13 +6,13 @@ import type { KubeRefusal } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import { verdictOfNode } from "../fleet.ts";
-import { formatHold } from "../kubernetes/hold.ts";
+import { keptBy } from "../kubernetes/hold.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";
 import { setUpOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { lossOf } from "./node.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 import { slurmDarkness } from "./slurm.ts";
 
 /**
@@ -139,10 +139,4 @@ const REFUSAL_MS = 600_000;
 export function refusalOf(kube: KubeFact, now: number): KubeRefusal | null {
   if (kube.refusal == null || kube.absentSince !== null) return null;
   return now - kube.refusal.at < REFUSAL_MS ? kube.refusal : null;
-}
-
-/** Why nothing may be done to the node: a person's hold on its object, or an ambiguous match. */
-export function keptBy(node: Node, { sight }: Pick<Scope, "sight">): string | null {
-  if (node.kube?.hold === true) return formatHold(node.kube.name, node.kube.holdUnclear);
-  return sight.kube?.ambiguous.get(node.id) ?? null;
 }

@@ -14,7 +14,7 @@ import { pausedBy } from "./admit.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
 import { decideOrder, type PhaseOf } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 
 const REBOOTS_MAX = 2;
 /** Without a configured ladder. */
@@ -141,7 +141,7 @@ export function decideRepairing(
   }
   if (node.order !== null) return decideOrder(node, scope, plan);
   const refused = node.session?.refused ?? null;
-  // Its order is held back too (`core/reboot-order.ts`), and it is not late meanwhile.
+  // Its order is held back too (`core/fold/reboot-order.ts`), and it is not late meanwhile.
   const paused = phase.order === undefined ? null : pausedBy(node, scope);
   const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
   const check = node.health.lastCheckAt;

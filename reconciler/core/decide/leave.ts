@@ -12,7 +12,8 @@ import { sayEndRefused } from "../fold/ending.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
 import { jobEndOf, overdueAt, sayJobEnd } from "./job-end.ts";
-import { darkness, keptBy } from "./kube.ts";
+import { darkness } from "./kube.ts";
+import { keptBy } from "../kubernetes/hold.ts";
 import {
   blindness,
   hasSuspendedFinding,
@@ -23,7 +24,7 @@ import {
 } from "./admit.ts";
 import { decideOwnedRepair } from "./ladder.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 import { reopenedInSlurm, slurmDarkness } from "./slurm.ts";
 import { SWEEP_MS } from "./sweep.ts";
 

@@ -4,7 +4,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import { countUnhealthy } from "../fold/inbox-entry.ts";
 import { newHealth } from "../fold/new-node.ts";
-import { mayCall } from "../safety/blind.ts";
+import { mayCall } from "./may-call.ts";
 import { shareOf } from "../safety/budget.ts";
 import type { Scope } from "./decide.ts";
 import { REACHES_ANY } from "../reach.ts";

@@ -6,15 +6,15 @@
 import type { Action } from "../../../schema/action.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import { ABSENT_LISTINGS_MIN } from "../fold/listing.ts";
+import { ABSENT_LISTINGS_MIN } from "../provider.ts";
 import type { Plan, WaitReason } from "../../../schema/plan.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Veto } from "./admit.ts";
 import { mirrorOf, refusalOf } from "./kube.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 import { slurmChangeOf, withSlurm } from "./slurm.ts";
 import { strandedCall, strandedWhy } from "../reach.ts";
-import { heldCall } from "../safety/blind.ts";
+import { heldCall } from "./may-call.ts";
 import type { Scope } from "./decide.ts";
 import { decideBooting, decideRequested, decideVerifying } from "./arrive.ts";
 import { decideRepairing } from "./ladder.ts";

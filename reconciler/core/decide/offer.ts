@@ -16,7 +16,7 @@ import type { CreateRequest } from "../provider.ts";
 import type { Veto } from "./admit.ts";
 import type { ProviderSight } from "../fleet.ts";
 import { rankOffers } from "./rank.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 
 export type Offer = PlaceAt & {
   key: string;

@@ -44,9 +44,10 @@ import { lossOf, type PlanBuilder } from "./node.ts";
 import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
 import { isSuppressed } from "../fold/suppression.ts";
 import { isPowered } from "../slurm/power-save.ts";
-import { darkness, keptBy, lackOf } from "./kube.ts";
+import { darkness, lackOf } from "./kube.ts";
+import { keptBy } from "../kubernetes/hold.ts";
 import { decidePreempted, preemptionOf } from "./preempted.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 import { nodeIdOf } from "./offer.ts";
 import { slurmNoteOf } from "./slurm.ts";
 

@@ -14,7 +14,7 @@ import {
 } from "../../../test/world/ask.ts";
 import { heldOf, nodeOf, sickOf, unboughtOf } from "../../../test/world/part.ts";
 import type { DrainSight } from "../fleet.ts";
-import { candidatesOf } from "./pool.ts";
+import { candidatesOf } from "../scaling/candidate.ts";
 
 const at = (id: string, slot: number, over: Partial<Node> = {}) => nodeOf(id, { slot, ...over });
 const phases = (phase: Phase, over: Partial<Node> = {}) => ({ phase, ...over });

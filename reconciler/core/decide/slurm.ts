@@ -14,9 +14,9 @@ import { hasChanged, hasRegistered, isForced, isReopened } from "../slurm/mark.t
 import { reasonOf } from "../slurm/reason.ts";
 import { poolNames } from "../slurm/slot-name.ts";
 import type { Scope } from "./decide.ts";
-import { keptBy } from "./kube.ts";
+import { keptBy } from "../kubernetes/hold.ts";
 import { lossOf } from "./node.ts";
-import { isResting } from "./rest.ts";
+import { isResting } from "../turn/backoff.ts";
 
 /**
  * `slurmd -b` boots when it starts, and the next registration may tell a boot one second later:

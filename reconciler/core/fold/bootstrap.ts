@@ -1,7 +1,7 @@
 /** Records the end of one set-up attempt in its node. Pure. The plan decides what follows. */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../turn/backoff.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** Before the next attempt: a package mirror or a boot in progress needs some seconds. */

@@ -1,7 +1,7 @@
 /** What the cloud answers to the end of a machine that was asked for. Pure. */
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
-import { backoffMs, patience } from "./backoff.ts";
+import { backoffMs, patience } from "../turn/backoff.ts";
 import type { Outcome } from "./outcome.ts";
 
 type End = Extract<Operation["payload"], { kind: "terminate" }>;

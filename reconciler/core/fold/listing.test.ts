@@ -15,13 +15,13 @@ import {
 } from "../../../test/world/part.ts";
 import type { Instance } from "../provider.ts";
 import {
-  ABSENT_LISTINGS_MIN,
   adoptInstance,
   bindInstance,
   foldListing,
   type Adoption,
   type Sighting,
 } from "./listing.ts";
+import { ABSENT_LISTINGS_MIN } from "../provider.ts";
 import { newNode } from "./new-node.ts";
 import { REACHES_ANY } from "../reach.ts";
 

@@ -393,8 +393,5 @@ function chargedTo({ nodes }: Fleet, provider: PoolName, instance: Instance): nu
   }
   return to;
 }
-
-/** Listings without an instance that make it absent (docs/reference/safety.md, I2). */
-export const ABSENT_LISTINGS_MIN = 2;
 /** Counting stops here, because each change is a write. */
 const ABSENT_COUNTED_MAX = 10;

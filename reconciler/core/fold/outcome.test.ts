@@ -17,7 +17,7 @@ import {
 import { type Fact, factKey } from "../../../schema/safety.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
 import type { Rest } from "../safety/rest.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../turn/backoff.ts";
 import { foldOutcome, type Outcome } from "./outcome.ts";
 import { bindInstance } from "./listing.ts";
 import { newHealth } from "./new-node.ts";

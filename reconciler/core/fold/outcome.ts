@@ -9,7 +9,7 @@ import type { RefusalCause } from "../../../schema/kube-past.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { type Millis, waitMs } from "../../../schema/millis.ts";
-import { orderIdOf } from "../reboot-order.ts";
+import { orderIdOf } from "./reboot-order.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Instance, RefusalClass } from "../provider.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
@@ -21,7 +21,7 @@ import { foldEnd, foldEndRefused } from "./ending.ts";
 import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
 import type { MarkRefusal } from "./mark.ts";
 import { bought, deadOnArrival, NO_RESTS, placeOf, throttled } from "./purchase.ts";
-import { backoffMs, OPEN_MAX_MS, patience } from "./backoff.ts";
+import { backoffMs, OPEN_MAX_MS, patience } from "../turn/backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
 
 /** `slurm`: its answer to its part of a cordon or release (`slurm-answer.ts`). */

@@ -10,7 +10,7 @@ import { nodeEvent } from "../event-draft.ts";
 import { hasRegistered } from "../slurm/mark.ts";
 import { repairOf } from "../slurm/reason.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../turn/backoff.ts";
 import type { Outcome } from "./outcome.ts";
 
 const REST_MS = 2_000;

@@ -18,7 +18,7 @@ import { timingOf } from "../fleet.ts";
 import { discredit } from "./rejudge.ts";
 import { judgeForget } from "./forget.ts";
 import { isNewRefusal, refuseMark, formatRefusal } from "./mark.ts";
-import { OPEN_MAX_MS, patience } from "./backoff.ts";
+import { OPEN_MAX_MS, patience } from "../turn/backoff.ts";
 import { foldPresence } from "./presence.ts";
 import { stepUnready } from "./unready.ts";
 

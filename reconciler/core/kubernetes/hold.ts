@@ -3,6 +3,8 @@
  * value that is not clearly "no" holds, also under a misspelt key (`Hold`, `holds`): a hold that is
  * not understood must not end a machine.
  */
+import type { Node } from "../../../schema/node.ts";
+import type { Sight } from "../fleet.ts";
 import { ANNOTATION, DOMAIN } from "./object.ts";
 
 export type Hold = {
@@ -56,4 +58,10 @@ export function formatHold(name: string, unclear: string | null | undefined): st
   }
   const value = JSON.stringify(unclear);
   return `${ANNOTATION.hold}=${value} on Node ${name} is neither yes nor no, so the Node is held`;
+}
+
+/** Why nothing may be done to the node: a person's hold on its object, or an ambiguous match. */
+export function keptBy(node: Node, { sight }: { sight: Pick<Sight, "kube"> }): string | null {
+  if (node.kube?.hold === true) return formatHold(node.kube.name, node.kube.holdUnclear);
+  return sight.kube?.ambiguous.get(node.id) ?? null;
 }

@@ -7,7 +7,7 @@
 import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
-import { candidatesOf, fills, slotOf } from "../decide/pool.ts";
+import { candidatesOf, fills, slotOf } from "./candidate.ts";
 import { desiredOf, isUnbought, type Sight } from "../fleet.ts";
 import {
   cancel,

@@ -7,7 +7,7 @@ import type { ErrorCode } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import { fills, slotOf } from "../decide/pool.ts";
+import { fills, slotOf } from "./candidate.ts";
 import { desiredOf } from "../fleet.ts";
 
 export type Asking = {

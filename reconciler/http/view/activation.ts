@@ -11,7 +11,7 @@ import {
   type SavedActivation,
   saveRounds,
   saveSight,
-} from "../../core/saved-activation.ts";
+} from "../../core/decide/saved-activation.ts";
 import type { Activation } from "../../runtime/recorder.ts";
 import { iso } from "./node.ts";
 

@@ -5,7 +5,7 @@ import { diffConfigs } from "../../config/diff.ts";
 import type { Node } from "../../../schema/node.ts";
 import { hashConfig } from "../../config/hash.ts";
 import { keepFixed } from "../../config/restart.ts";
-import { fills } from "../../core/decide/pool.ts";
+import { fills } from "../../core/scaling/candidate.ts";
 import { countsIn, desiredOf, type Fleet, isUnbought } from "../../core/fleet.ts";
 import { refuseConfig } from "../../core/fold/config.ts";
 import { formatHolding, isHeld, orphanedPools } from "../../core/removal.ts";

@@ -11,7 +11,7 @@ import { noticeOf } from "../../core/fold/notice.ts";
 import { sayNotice } from "../../core/fold/trouble.ts";
 import { missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { holds, offersOf } from "../../core/decide/offer.ts";
-import { fills } from "../../core/decide/pool.ts";
+import { fills } from "../../core/scaling/candidate.ts";
 import { sharedIn } from "../../core/reach.ts";
 import { restsOf, sayScope } from "../../core/safety/rest.ts";
 import { frozenBy } from "../../core/safety/step.ts";

@@ -17,7 +17,7 @@ import type { Node, PoolState } from "../../../schema/node.ts";
 import type { Plan } from "../../../schema/plan.ts";
 import { formatDuration } from "../../../schema/duration.ts";
 import { type Fact, type FactOf, factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
-import { isResting } from "../../core/decide/rest.ts";
+import { isResting } from "../../core/turn/backoff.ts";
 import { offersOf } from "../../core/decide/offer.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
 import { sayStranded, sharedIn, strandedIn } from "../../core/reach.ts";

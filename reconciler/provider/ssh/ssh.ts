@@ -57,7 +57,7 @@ export function openSsh(options: SshOptions): Provider {
     class: "name",
     settleMs: 0,
     bringsAgent: false,
-    // Its agent reboots it, by a signed order (`core/reboot-order.ts`).
+    // Its agent reboots it, by a signed order (`core/fold/reboot-order.ts`).
     canReboot: false,
     reach: () => ({ ...REACHES_ANY, type }),
     trouble: () => seen.trouble(),

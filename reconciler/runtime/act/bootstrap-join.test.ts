@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { KUBERNETES_JOIN_COMMANDS } from "../../../bootstrap/builtin/kubernetes-join.ts";
 import type { Job, Outcome as Ended } from "../../../bootstrap/run/job.ts";
 import type { NodeId, OperationId } from "../../../schema/id.ts";
-import type { Join } from "../../core/scheduler.ts";
+import type { Join } from "../../core/kubernetes/scheduler.ts";
 import { Bootstrapper } from "./bootstrap.ts";
 import type { BootstrapOperation } from "./execute.ts";
 import { joinsCluster } from "../../../bootstrap/template/join-need.ts";

@@ -14,7 +14,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
-import type { Join, JoinPass } from "../../core/scheduler.ts";
+import type { Join, JoinPass } from "../../core/kubernetes/scheduler.ts";
 import type { AskHostKeys, BootstrapOperation } from "./execute.ts";
 import { HostKeyWait, KeysOverdue } from "./host-key-wait.ts";
 

@@ -7,7 +7,7 @@
 import { createHmac } from "node:crypto";
 import type { NotifierConfig } from "../../../schema/config.ts";
 import type { Clock, Log } from "../../core/clock.ts";
-import { backoffMs } from "../../core/fold/backoff.ts";
+import { backoffMs } from "../../core/turn/backoff.ts";
 import { hookUrl, type HookKind } from "../../core/notify.ts";
 import type { Delivery, Store } from "../../core/store.ts";
 

@@ -6,7 +6,7 @@ import type { Payload } from "../../../schema/operation.ts";
 import { nodeOf, operationOf, POOL, sessionOf } from "../../../test/world/part.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
 import type { Provider } from "../../core/provider.ts";
-import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
+import type { Scheduler, SchedulerAnswer } from "../../core/kubernetes/scheduler.ts";
 import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
 const NODE = nodeOf("n", { fence: 7, session: sessionOf() });

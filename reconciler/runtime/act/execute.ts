@@ -7,9 +7,9 @@ import type { Operation } from "../../../schema/operation.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { TaskDemand } from "../../core/console/demand.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
-import type { ReadMetric } from "../../core/metric.ts";
+import type { ReadMetric } from "../../core/scaling/metric.ts";
 import type { Fence, HostKeysAnswer, Provider } from "../../core/provider.ts";
-import type { Scheduler, SchedulerAnswer } from "../../core/scheduler.ts";
+import type { Scheduler, SchedulerAnswer } from "../../core/kubernetes/scheduler.ts";
 import type { SlurmMark, SlurmSink } from "../../core/slurm/sink.ts";
 import type { PodScaler } from "../pod-scaler.ts";
 
@@ -118,7 +118,7 @@ async function call(
       return answer;
     }
     case "reboot": {
-      // The order goes with the replies to its reports (`core/reboot-order.ts`).
+      // The order goes with the replies to its reports (`core/fold/reboot-order.ts`).
       if (payload.by === "agent") return { kind: "done", instance: null, message: "ordered" };
       const provider = targets.provider(payload.provider);
       const unsupported = { kind: "unsupported" } as const;

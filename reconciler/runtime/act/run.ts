@@ -5,7 +5,7 @@
 import type { OperationId } from "../../../schema/id.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
-import { OPEN_MAX_MS } from "../../core/fold/backoff.ts";
+import { OPEN_MAX_MS } from "../../core/turn/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
 import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
 import { type AgentFact, type Origin, TOKEN_UNCHECKED } from "../../../schema/node.ts";
 import { VirtualClock } from "../../../simulator/engine/clock.ts";
-import type { PodReview } from "../../core/scheduler.ts";
+import type { PodReview } from "../../core/kubernetes/scheduler.ts";
 import { PodTokens } from "./pod-token.ts";
 
 const id = (name: string): NodeId => name as NodeId;

@@ -11,7 +11,7 @@ import { LIMIT } from "../../../schema/limit.ts";
 import { type AgentFact, type Origin, TOKEN_UNCHECKED } from "../../../schema/node.ts";
 import { POD_TOKEN_CAPABILITY } from "../../../schema/report.ts";
 import type { Clock, Log } from "../../core/clock.ts";
-import type { PodReview } from "../../core/scheduler.ts";
+import type { PodReview } from "../../core/kubernetes/scheduler.ts";
 
 export type PodTokenPorts = {
   review(token: string): Promise<PodReview>;

@@ -12,7 +12,11 @@ import { formatTemplate } from "../../../bootstrap/template/print.ts";
 import { readConfig } from "../../../reconciler/config/read.ts";
 import { JOIN_GROUP } from "../../../reconciler/kubernetes/join-token.ts";
 import { openKubernetes } from "../../../reconciler/kubernetes/open.ts";
-import type { Join, JoinPass, SchedulerCluster } from "../../../reconciler/core/scheduler.ts";
+import type {
+  Join,
+  JoinPass,
+  SchedulerCluster,
+} from "../../../reconciler/core/kubernetes/scheduler.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import { cleanEnv, until } from "../../fixture/plane/plane.ts";
 import { PRODUCT } from "./access.ts";

@@ -42,7 +42,7 @@ export const EDIT_MUTATIONS: readonly Mutation[] = [
     name: "a purchase is repeated in another account",
     patches: [
       {
-        file: "reconciler/core/safety/blind.ts",
+        file: "reconciler/core/decide/may-call.ts",
         from: "  if (strandedCall(operation, sight.providers) !== null) return false;\n",
         to: "",
       },

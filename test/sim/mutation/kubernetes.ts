@@ -195,7 +195,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "the hold annotation is not looked at",
     {
-      file: "reconciler/core/decide/kube.ts",
+      file: "reconciler/core/kubernetes/hold.ts",
       from: "if (node.kube?.hold === true) return",
       to: "if (node.kube?.hold === null) return",
     },
@@ -204,7 +204,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "who cannot be told apart is treated like anybody",
     {
-      file: "reconciler/core/decide/kube.ts",
+      file: "reconciler/core/kubernetes/hold.ts",
       from: "return sight.kube?.ambiguous.get(node.id) ?? null;",
       to: "return null;",
     },
@@ -213,7 +213,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "evictions go on in a pause",
     {
-      file: "reconciler/core/desired-state.ts",
+      file: "reconciler/core/decide/desired-state.ts",
       from: "if (paused !== null) return paused.message;",
       to: "",
     },
@@ -283,7 +283,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
   one(
     "a budget that never gives way is waited for without end",
     {
-      file: "reconciler/core/desired-state.ts",
+      file: "reconciler/core/decide/desired-state.ts",
       from: "deleteAtDeadline: endsAtDeadline(node, pool),",
       to: "deleteAtDeadline: endsAtDeadline(node, pool) && node.pool === null,",
     },

@@ -151,7 +151,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "a call intended before the darkness is made in it",
     {
-      file: safety("blind.ts"),
+      file: decide("may-call.ts"),
       from: "  const { kind } = operation.payload;",
       to: "  if (operation.fence >= 0) return true;\n  const { kind } = operation.payload;",
     },
@@ -291,7 +291,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "a call intended before a freeze is made in it",
     {
-      file: safety("blind.ts"),
+      file: decide("may-call.ts"),
       from: "  const paused = sight.frozen !== null ||",
       to: "  const paused = sight.now < 0 ||",
     },
@@ -327,7 +327,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "the configured minimum releases owned machines",
     {
-      file: decide("pool.ts"),
+      file: "reconciler/core/scaling/candidate.ts",
       from: "!(isUnbought(node) || isOwned(node))",
       to: "!isUnbought(node)",
     },
@@ -341,7 +341,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "a machine that has rebooted is ordered to reboot again",
     {
-      file: "reconciler/core/reboot-order.ts",
+      file: "reconciler/core/fold/reboot-order.ts",
       from: "if (before !== bootId) return null;",
       to: "",
     },
@@ -350,7 +350,7 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
   one(
     "a freeze does not hold an agent's order back",
     {
-      file: "reconciler/core/reboot-order.ts",
+      file: "reconciler/core/fold/reboot-order.ts",
       from: "if (frozenBy(facts, now) !== null || (hold",
       to: "if ((hold",
     },

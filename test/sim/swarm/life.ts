@@ -6,7 +6,7 @@
 import { compiledBuiltin } from "../../../health/policy/builtin.ts";
 import type { Clock } from "../../../reconciler/core/clock.ts";
 import type { Provider } from "../../../reconciler/core/provider.ts";
-import type { Scheduler } from "../../../reconciler/core/scheduler.ts";
+import type { Scheduler } from "../../../reconciler/core/kubernetes/scheduler.ts";
 import { settleRestored } from "../../../reconciler/server/backup.ts";
 import { openLibsqlStore } from "../../../reconciler/store/libsql.ts";
 import type { Config } from "../../../schema/config.ts";

@@ -2,18 +2,18 @@
  * The port to what places work on nodes. Every call carries a fence, and an adapter whose target
  * cannot refuse a stale one says in its header how staleness is bounded (law 5).
  */
-import type { DrainSight } from "./fleet.ts";
-import type { PoolConfig } from "../../schema/config.ts";
-import type { RefusalCause } from "../../schema/kube-past.ts";
-import type { NodeId, PoolName } from "../../schema/id.ts";
-import type { KubeSight, QueueSight } from "./fleet.ts";
-import type { Fence } from "./provider.ts";
-import type { Change } from "./store.ts";
-import type { DrainPlan } from "./kubernetes/drain-plan.ts";
-import type { NodeResources } from "./kubernetes/node-resource.ts";
-import type { KubeNode } from "./kubernetes/object.ts";
+import type { DrainSight } from "../fleet.ts";
+import type { PoolConfig } from "../../../schema/config.ts";
+import type { RefusalCause } from "../../../schema/kube-past.ts";
+import type { NodeId, PoolName } from "../../../schema/id.ts";
+import type { KubeSight, QueueSight } from "../fleet.ts";
+import type { Fence } from "../provider.ts";
+import type { Change } from "../store.ts";
+import type { DrainPlan } from "./drain-plan.ts";
+import type { NodeResources } from "./node-resource.ts";
+import type { KubeNode } from "./object.ts";
 import type { DesiredState } from "./desired-state.ts";
-import type { PodPlace } from "./slurm/pod-set.ts";
+import type { PodPlace } from "../slurm/pod-set.ts";
 
 export type SchedulerAnswer =
   /** `on`: the object on which the mark was read back. */

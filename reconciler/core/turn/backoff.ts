@@ -8,7 +8,7 @@ import { type Millis, waitMs } from "../../../schema/millis.ts";
 /** Before an open operation is called again (`act/run.ts`); its node waits meanwhile. */
 export const OPEN_MAX_MS = 10 * 60_000;
 
-/** Any other pause (`decide/rest.ts`). */
+/** The longest of any other pause (quota). */
 const REST_MAX_MS = 6 * 3_600_000;
 
 /** The pause that a cloud asked for, within the limit; `null` if it asked for none. */
@@ -19,4 +19,12 @@ export function patience(askedMs: Millis | null, maxMs = REST_MAX_MS): Millis | 
 /** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
 export function backoffMs(tries: number, firstMs: number, maxMs: number): Millis {
   return waitMs(Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30))));
+}
+
+/**
+ * Whether a stored "not before" still holds. One further ahead than `mostMs` was written before the
+ * clock was set back, and has passed.
+ */
+export function isResting(notBefore: number, now: number, mostMs = REST_MAX_MS): boolean {
+  return notBefore > now && notBefore - now <= mostMs;
 }

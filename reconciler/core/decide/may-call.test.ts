@@ -14,7 +14,7 @@ import {
 } from "../../../test/world/part.ts";
 import type { Sight } from "../fleet.ts";
 import { REACHES_ANY } from "../reach.ts";
-import { mayCall } from "./blind.ts";
+import { mayCall } from "./may-call.ts";
 
 const NOW = 1_000;
 const provider = instanceOf().provider;

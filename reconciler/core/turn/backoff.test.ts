@@ -1,6 +1,6 @@
 import { waitMs } from "../../../schema/millis.ts";
 import { expect, test } from "bun:test";
-import { OPEN_MAX_MS, patience } from "./backoff.ts";
+import { isResting, OPEN_MAX_MS, patience } from "./backoff.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -16,4 +16,19 @@ test.each([
 ])("patience() where a cloud asked for %s", (_what, asked, max, expected) => {
   const waited = patience(asked === null ? null : waitMs(asked), max);
   expect<number | null>(waited).toBe(expected);
+});
+
+const NOW = 100 * HOUR_MS;
+
+test.each([
+  [NOW - 1, undefined, false],
+  [NOW, undefined, false],
+  [NOW + 1, undefined, true],
+  [NOW + 6 * HOUR_MS, undefined, true],
+  // Left by a clock that was set back: no rest is that long.
+  [NOW + 6 * HOUR_MS + 1, undefined, false],
+  [NOW + 50, 50, true],
+  [NOW + 51, 50, false],
+])("a rest until %d of at most %p holds: %p", (notBefore, mostMs, holds) => {
+  expect(isResting(notBefore, NOW, mostMs)).toBe(holds);
 });

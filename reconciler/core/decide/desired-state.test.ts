@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { kubeOf } from "../../test/world/part.ts";
-import type { NodeId, PoolName } from "../../schema/id.ts";
-import type { KubeFact, Node } from "../../schema/node.ts";
-import { configOf, poolYaml } from "../../test/world/world.ts";
-import { kubeSightOf, sightOf } from "../../test/world/ask.ts";
-import type { Fleet, KubeSight, Sight } from "./fleet.ts";
-import { newNode } from "./fold/new-node.ts";
-import { newPoolState } from "./fold/new-pool.ts";
+import { kubeOf } from "../../../test/world/part.ts";
+import type { NodeId, PoolName } from "../../../schema/id.ts";
+import type { KubeFact, Node } from "../../../schema/node.ts";
+import { configOf, poolYaml } from "../../../test/world/world.ts";
+import { kubeSightOf, sightOf } from "../../../test/world/ask.ts";
+import type { Fleet, KubeSight, Sight } from "../fleet.ts";
+import { newNode } from "../fold/new-node.ts";
+import { newPoolState } from "../fold/new-pool.ts";
 import { desiredStateOf } from "./desired-state.ts";
 
 const NOW = 1_000_000;

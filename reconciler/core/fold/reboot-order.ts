@@ -4,12 +4,12 @@
  * again, and the agent carries out one id once. The next boot id is the proof.
  */
 import { createHash } from "node:crypto";
-import type { CommandId, NodeId, OperationId } from "../../schema/id.ts";
-import type { Node } from "../../schema/node.ts";
-import type { AgentCommand, CommandResult } from "../../schema/report.ts";
-import type { Fleet } from "./fleet.ts";
-import { frozenBy } from "./safety/step.ts";
-import { isHeldInSlurm } from "./slurm/hold.ts";
+import type { CommandId, NodeId, OperationId } from "../../../schema/id.ts";
+import type { Node } from "../../../schema/node.ts";
+import type { AgentCommand, CommandResult } from "../../../schema/report.ts";
+import type { Fleet } from "../fleet.ts";
+import { frozenBy } from "../safety/step.ts";
+import { isHeldInSlurm } from "../slurm/hold.ts";
 
 /** The operation's id may be longer than an order's. */
 export function orderIdOf(operation: OperationId): CommandId {

@@ -1,6 +1,6 @@
 /** The port of metrics sources: how the number of an `external` autoscaler is read. */
-import type { PoolName } from "../../schema/id.ts";
-import type { External } from "./scaling/external.ts";
+import type { PoolName } from "../../../schema/id.ts";
+import type { External } from "./external.ts";
 
 /** What a source may know of the pool. */
 export type MetricPool = { name: PoolName; desired: number; min: number; max: number };

@@ -4,16 +4,16 @@
  * proves that the file is complete. Pure.
  */
 import * as v from "valibot";
-import { Config } from "../../schema/config.ts";
-import { PROVIDER_TYPES } from "../../schema/config/provider.ts";
-import { NodeId, PoolName } from "../../schema/id.ts";
-import { Node, PoolState } from "../../schema/node.ts";
-import { amount, count, finite, INTEGER_MAX, positive } from "../../schema/number.ts";
-import { Operation } from "../../schema/operation.ts";
-import { Fact, factKey } from "../../schema/safety.ts";
-import type { Round } from "./decide/activation.ts";
-import type { Fleet, Sight } from "./fleet.ts";
-import { REACHES_ANY } from "./reach.ts";
+import { Config } from "../../../schema/config.ts";
+import { PROVIDER_TYPES } from "../../../schema/config/provider.ts";
+import { NodeId, PoolName } from "../../../schema/id.ts";
+import { Node, PoolState } from "../../../schema/node.ts";
+import { amount, count, finite, INTEGER_MAX, positive } from "../../../schema/number.ts";
+import { Operation } from "../../../schema/operation.ts";
+import { Fact, factKey } from "../../../schema/safety.ts";
+import type { Round } from "./activation.ts";
+import type { Fleet, Sight } from "../fleet.ts";
+import { REACHES_ANY } from "../reach.ts";
 
 export const SAVED_KIND = "navarch.activations";
 
