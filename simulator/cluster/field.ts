@@ -54,12 +54,16 @@ const BEFORE = "before-first-apply";
 /** Between the steps of a path; no field name holds it. */
 const JOIN = "\u0000";
 
-/** Every owned leaf of an object: its path in the form of `fieldsV1`, and its value. */
-function leavesOf(object: KubeObject): Map<string, unknown> {
+/**
+ * Every owned leaf of an object: its path in the form of `fieldsV1`, and its value; without
+ * what `other` has in the same place: a patch makes new trees of what it changes only.
+ */
+function leavesOf(object: KubeObject, other?: KubeObject): Map<string, unknown> {
   const leaves = new Map<string, unknown>();
-  const walk = (value: unknown, plain: string[], path: string[]): void => {
+  const walk = (value: unknown, plain: string[], path: string[], twin: unknown): void => {
+    if (value === undefined || value === null || value === twin) return;
     const name = plain.join(".");
-    if (UNOWNED.has(name) || value === undefined || value === null) return;
+    if (UNOWNED.has(name)) return;
     const key = Array.isArray(value) ? listKeyOf(plain) : null;
     if (Array.isArray(value) && isListSet(plain)) {
       for (const item of value) leaves.set([...path, `v:${JSON.stringify(item)}`].join(JOIN), item);
@@ -73,18 +77,28 @@ function leavesOf(object: KubeObject): Map<string, unknown> {
       }
     } else if (isObject(value) && !ATOMIC.has(name)) {
       for (const [field, member] of Object.entries(value)) {
-        walk(member, [...plain, field], [...path, `f:${field}`]);
+        walk(member, [...plain, field], [...path, `f:${field}`], objectOf(twin)[field]);
       }
     } else {
       leaves.set(path.join(JOIN), value);
     }
   };
-  walk(object, [], []);
+  walk(object, [], [], other);
   return leaves;
 }
 
-function readShares(object: KubeObject): Share[] {
-  return listOf(metaOf(object)["managedFields"]).flatMap((raw) => {
+/** Of each list of managed fields, which is written once. */
+const READ = new WeakMap<object, readonly Share[]>();
+
+function readShares(object: KubeObject): readonly Share[] {
+  const list = listOf(metaOf(object)["managedFields"]);
+  const read = READ.get(list) ?? readEntries(list);
+  READ.set(list, read);
+  return read;
+}
+
+function readEntries(list: readonly unknown[]): Share[] {
+  return list.flatMap((raw) => {
     const entry = objectOf(raw);
     const fields = new Set<string>();
     const walk = (value: unknown, path: string[]): void => {
@@ -144,7 +158,7 @@ const isSame = (share: Share, owner: Owner): boolean =>
 type Comparison = { changed: Set<string>; removed: Set<string> };
 
 function compare(before: KubeObject, after: KubeObject): Comparison {
-  const [old, young] = [leavesOf(before), leavesOf(after)];
+  const [old, young] = [leavesOf(before, after), leavesOf(after, before)];
   const changed = new Set<string>();
   for (const [path, value] of young) {
     if (!old.has(path) || !isEqual(old.get(path), value)) changed.add(path);
@@ -173,9 +187,15 @@ export function ownUpdate(before: KubeObject, after: KubeObject, writer: Writer)
   const { changed, removed } = compare(before, after);
   const self: Owner = { ...writer, operation: "Update" };
   const own = shares.find((share) => isSame(share, self))?.fields ?? new Set<string>();
-  const others = shares
-    .filter((share) => !isSame(share, self))
-    .map((share) => ({ ...share, fields: share.fields.difference(changed).difference(removed) }));
+  const rest = shares.filter((share) => !isSame(share, self));
+  const isOwn = removed.size === 0 && changed.isSubsetOf(own);
+  if (isOwn && rest.every(({ fields }) => fields.isDisjointFrom(changed))) {
+    return withMeta(after, { managedFields: metaOf(before)["managedFields"] });
+  }
+  const others = rest.map((share) => ({
+    ...share,
+    fields: share.fields.difference(changed).difference(removed),
+  }));
   const fields = own.difference(removed).union(changed);
   return withShares(after, shares, [...others, { ...writer, operation: "Update", fields }]);
 }
@@ -218,7 +238,7 @@ export function ownApply(
   return { kind: "ok", object };
 }
 
-function sharesForApply(before: KubeObject, writer: Writer): Share[] {
+function sharesForApply(before: KubeObject, writer: Writer): readonly Share[] {
   const shares = readShares(before);
   if (shares.length > 0 || uidOf(before) === "") return shares;
   const fields = new Set(leavesOf(before).keys());

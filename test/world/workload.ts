@@ -3,6 +3,7 @@
  * them. A pod without room is not started at all, unless `pends`.
  */
 import type { FakeKube } from "../../simulator/cluster/fake.ts";
+import type { KubeObject } from "../../simulator/cluster/json.ts";
 import type { KubeNode, KubePod } from "../../reconciler/core/kubernetes/object.ts";
 import { readNode } from "../../reconciler/kubernetes/read-node.ts";
 import { readPod } from "../../reconciler/kubernetes/read-pod.ts";
@@ -58,7 +59,7 @@ export class Workload {
   pods(): KubePod[] {
     return this.kube
       .list("pods", NAMESPACE)
-      .flatMap((object) => readPod(object) ?? [])
+      .flatMap(podsOf)
       .filter(({ labels }) => labels["app"] === this.options.name);
   }
 
@@ -78,7 +79,7 @@ export class Workload {
   /** Starts what is missing and finds room. */
   tend(): void {
     const { kind = "ReplicaSet", replicas } = this.options;
-    const nodes = this.kube.list("nodes").flatMap((object) => readNode(object) ?? []);
+    const nodes = this.kube.list("nodes").flatMap(nodesOf);
     if (kind === "DaemonSet") {
       const taken = new Set(this.pods().map(({ node }) => node));
       for (const { name } of nodes) if (!taken.has(name)) this.start(this.next(), name);
@@ -167,6 +168,21 @@ export class Workload {
     if (stopMs !== undefined) this.kube.cluster.setStopMs(NAMESPACE, name, stopMs);
   }
 }
+
+/** What `read` makes of an object, once: a stored object is never changed in place. */
+function readOnce<T>(read: (object: unknown) => T | null): (object: KubeObject) => T[] {
+  const known = new WeakMap<object, T[]>();
+  return (object) => {
+    const found = known.get(object) ?? listed(read(object));
+    known.set(object, found);
+    return found;
+  };
+}
+
+const listed = <T>(value: T | null): T[] => (value === null ? [] : [value]);
+
+const podsOf = readOnce(readPod);
+const nodesOf = readOnce(readNode);
 
 /** Those that count for their controller: what is being deleted is replaced at once. */
 function running(pods: readonly KubePod[]): KubePod[] {
