@@ -4,26 +4,15 @@
  */
 import * as v from "valibot";
 import { Autoscaler } from "./config/autoscaler.ts";
-import { entriesOf, shortText as text } from "./config/check.ts";
-import type { ValueOf } from "./config/field.ts";
-import { KUBERNETES } from "./config/kubernetes.ts";
+import { entriesOf, metaOf, shortText as text, type ValueOf } from "./config/field.ts";
+import type { KUBERNETES } from "./config/kubernetes.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "./config/provisioner.ts";
 import { BODY, BOOTSTRAP, REF, SCALING } from "./config/pool.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
-import { SAFETY, SPEND } from "./config/safety.ts";
-import { QUEUE } from "./config/queue.ts";
-import { SIMULATION } from "./config/simulation.ts";
-import { POOL_SLURM, SLURM } from "./config/slurm.ts";
-import {
-  AUDIT,
-  BACKUP,
-  CUSTOM_METRICS,
-  MANAGER,
-  RETRY,
-  SERVER,
-  TLS,
-  WEBHOOK,
-} from "./config/server.ts";
+import { type SAFETY, SPEND } from "./config/safety.ts";
+import { ROOT } from "./config/root.ts";
+import type { SLURM } from "./config/slurm.ts";
+import { CUSTOM_METRICS, MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite } from "./number.ts";
@@ -42,56 +31,11 @@ export type Spend = ValueOf<typeof SPEND>;
 export type KubernetesConfig = ValueOf<typeof KUBERNETES>;
 export type SlurmConfig = ValueOf<typeof SLURM>;
 
-/** In configurations that older releases saved. */
-const NO_POOL_SLURM: ValueOf<typeof POOL_SLURM> = {
-  partition: null,
-  nodes: null,
-  powerSave: POOL_SLURM.power_save.default,
-};
-const NO_SLURM: SlurmConfig = {
-  enabled: SLURM.enabled.default,
-  transport: SLURM.transport.default,
-  rest: null,
-  tokenFile: null,
-  user: null,
-  commandDir: null,
-  conf: null,
-  confServer: null,
-  mungeKeyFile: null,
-  pollIntervalMs: SLURM.poll_interval.default,
-  timeoutMs: SLURM.timeout.default,
-  nodeAliases: {},
-  mirror: { cordon: SLURM.mirror.keys.cordon.default },
-  onUndrain: SLURM.on_undrain.default,
-  onForeignDrain: SLURM.on_foreign_drain.default,
-  pods: {
-    statefulSet: null,
-    namespace: SLURM.pods.keys.namespace.default,
-    partition: null,
-    minReplicas: SLURM.pods.keys.min_replicas.default,
-    maxReplicas: null,
-    scaleDownAfterMs: SLURM.pods.keys.scale_down_after.default,
-  },
-};
-
-/** Absent in configurations that older releases saved. */
-const OnForeignDrain = v.nullish(
-  entriesOf({ key: SLURM.on_foreign_drain }).key,
-  NO_SLURM.onForeignDrain,
-);
-const SlurmPods = v.nullish(v.object(entriesOf(SLURM.pods.keys)), NO_SLURM.pods);
-
-/** Terms of a purchase; absent in configurations that older releases saved. */
-const TERMS = {
-  market: v.nullish(v.picklist(["on-demand", "spot", "reserved"]), "on-demand"),
-  reservation: v.nullish(text, null),
-  maxPrice: v.nullish(amount, null),
-};
-
 /** Where and on which terms instances may be bought. */
 const ProviderRef = v.object({
   ...entriesOf(REF),
-  ...TERMS,
+  /** As the pool's, where the entry says nothing. */
+  market: entriesOf(BODY).market,
   /** Types besides `instanceType` that may be bought, in order. */
   instanceTypes: v.nullish(v.array(text), []),
   name: PoolName,
@@ -106,9 +50,6 @@ export type ProviderRef = v.InferOutput<typeof ProviderRef>;
 
 export const PoolConfig = v.object({
   ...entriesOf(BODY),
-  ...TERMS,
-  slurm: v.nullish(v.object(entriesOf(POOL_SLURM)), NO_POOL_SLURM),
-  taints: v.nullish(entriesOf({ taints: BODY.taints }).taints, []),
   name: PoolName,
   /** Empty only with `adopt`. */
   providers: v.array(ProviderRef),
@@ -146,17 +87,13 @@ const NotifierConfig = v.variant("type", [
 ]);
 export type NotifierConfig = v.InferOutput<typeof NotifierConfig>;
 
-const NO_CUSTOM_METRICS = { port: 0, service: CUSTOM_METRICS.service.default };
+const NO_CUSTOM_METRICS = { port: 0, service: metaOf(CUSTOM_METRICS.service).default };
 
 const ServerConfig = v.object({
   /** Empty = every interface. */
   host: v.string(),
   port: v.pipe(count, v.maxValue(65_535)),
   ...entriesOf(SERVER),
-  /** Absent in configurations that older releases saved. */
-  audit: v.nullish(v.object(entriesOf(AUDIT)), { retentionMs: AUDIT.retention.default }),
-  /** Absent in configurations that older releases saved. */
-  backup: v.nullish(v.object(entriesOf(BACKUP)), { intervalMs: null, keep: BACKUP.keep.default }),
   heartbeatTimeoutMs: amount,
   /** Absent in configurations that older releases saved. */
   metricsPort: v.nullish(v.pipe(count, v.maxValue(65_535)), 0),
@@ -178,22 +115,18 @@ const Provisioner = v.object({
 });
 export type Provisioner = v.InferOutput<typeof Provisioner>;
 
-const QUEUE_DEFAULTS = { reservedPercent: 20, backlogPerSlot: 100, leaseMs: 60_000 };
+const { safety, kubernetes, slurm, queue, simulation } = ROOT;
 
 export const Config = v.object({
   server: ServerConfig,
-  safety: v.object(entriesOf(SAFETY)),
+  safety,
   providers: v.array(ProviderConfig),
   pools: v.array(PoolConfig),
-  kubernetes: v.object(entriesOf(KUBERNETES)),
-  slurm: v.nullish(
-    v.object({ ...entriesOf(SLURM), onForeignDrain: OnForeignDrain, pods: SlurmPods }),
-    NO_SLURM,
-  ),
+  kubernetes,
+  slurm,
   provisioners: v.nullish(v.array(Provisioner), []),
-  /** Absent in configurations that older releases saved. */
-  queue: v.nullish(v.object(entriesOf(QUEUE)), QUEUE_DEFAULTS),
-  simulation: v.nullish(v.object(entriesOf(SIMULATION)), { enabled: false }),
+  queue,
+  simulation,
 });
 export type Config = v.InferOutput<typeof Config>;
 

@@ -5,7 +5,7 @@
 import { cellsOf, defaultText, listKeys, type Row } from "../../reconciler/config/key-list.ts";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
 import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
-import { own } from "../../schema/config/field.ts";
+import { metaOf, own } from "../../schema/config/field.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Command } from "../command.ts";
@@ -16,8 +16,11 @@ const PROVIDER_KEYS = { ...PROVIDER, ...SETTINGS };
 
 /** The reader takes the names itself, so that no table has them. */
 const NAMES: Row[] = [
-  ["pools.name", own("Name of the pool; in a mapping the pool's key.", "text", { or: "required" })],
-  ["providers.NAME", own("Settings of the provider NAME.", "mapping")],
+  [
+    "pools.name",
+    metaOf(own("Name of the pool; in a mapping the pool's key.", "text", { or: "required" })),
+  ],
+  ["providers.NAME", metaOf(own("Settings of the provider NAME.", "mapping"))],
 ];
 
 const NO_HINT = " (navarch config explain lists all)";

@@ -2,7 +2,7 @@
  * Moves values from other spellings to the canonical key before files are merged; they keep their
  * written path and position. Two spellings of one setting are a warning if equal, else an error.
  */
-import type { Table } from "../../schema/config/field.ts";
+import { type Key, metaOf, type Table } from "../../schema/config/field.ts";
 import { POOL } from "../../schema/config/pool.ts";
 import { parseDuration } from "../../schema/duration.ts";
 import type { Problems } from "./problem.ts";
@@ -31,18 +31,22 @@ const upwardOf = (table: Table): Move[] =>
       .map((from): Move => [from.slice(3), [key]]),
   );
 
-function spellingsOf(field: Table[string]): string[] {
-  if (field.kind === "mapping") return [];
-  return [...(field.map === undefined ? [] : [field.map]), ...(field.also ?? [])];
+function spellingsOf(field: Key): string[] {
+  const meta = metaOf(field);
+  if (meta.kind === "mapping") return [];
+  return [...(meta.map === undefined ? [] : [meta.map]), ...(meta.also ?? [])];
 }
 
-function innerOf(field: Table[string]): Table | null {
-  if (field.kind === "mapping") return field.keys;
-  return field.kind === "own" ? (field.inner?.() ?? null) : null;
+function innerOf(field: Key): Table | null {
+  const meta = metaOf(field);
+  if (meta.kind === "mapping") return meta.keys;
+  return meta.kind === "own" ? (meta.inner?.() ?? null) : null;
 }
 
-const isList = (field: Table[string]): boolean =>
-  field.kind === "own" && field.type === "list of mappings";
+function isList(field: Key): boolean {
+  const meta = metaOf(field);
+  return meta.kind === "own" && meta.type === "list of mappings";
+}
 
 export const POOL_SPELLINGS: readonly string[] = movesOf(POOL).map(([from]) => from);
 

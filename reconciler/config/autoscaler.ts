@@ -7,12 +7,12 @@ import {
   type AutoscalerType,
   TYPES,
 } from "../../schema/config/autoscaler.ts";
-import type { Table, ValueOf } from "../../schema/config/field.ts";
+import { fillTable, type Table, type ValueOf } from "../../schema/config/field.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { readSchedule, warnOverlaps } from "./schedule.ts";
 import type { Section } from "./section.ts";
-import { fillTable, readPart } from "./table.ts";
+import { readPart } from "./table.ts";
 
 const DEPTH_MAX = 4;
 

@@ -1,6 +1,6 @@
 /** Checks between the keys of one section, by its table. */
 import { AUTOSCALER } from "../../schema/config/autoscaler.ts";
-import type { PartOf, Table } from "../../schema/config/field.ts";
+import { fillTable, metaOf, type PartOf, type Table } from "../../schema/config/field.ts";
 import { NODE_RESOURCES } from "../../schema/config/kubernetes.ts";
 import { DRAIN } from "../../schema/config/pool.ts";
 import { BREAKER } from "../../schema/config/safety.ts";
@@ -18,13 +18,14 @@ const CHECKS: ReadonlyMap<Table, Check<Table>> = new Map([
   rule(DRAIN, warnCut),
   rule(TLS, requireFiles),
   rule(BREAKER, (breaker, { windowMs, longWindowMs }) => {
-    const { window, long_window } = BREAKER;
-    if ((longWindowMs ?? long_window.default) < (windowMs ?? window.default)) {
+    const { default: window } = metaOf(BREAKER.window);
+    const { default: long } = metaOf(BREAKER.long_window);
+    if ((longWindowMs ?? long) < (windowMs ?? window)) {
       breaker.fail("long_window", "range", "must not be shorter than window");
     }
   }),
   rule(RETRY, (retry, { initialMs, maxMs }) => {
-    if (maxMs !== null && maxMs < (initialMs ?? RETRY.initial.default)) {
+    if (maxMs !== null && maxMs < (initialMs ?? metaOf(RETRY.initial).default)) {
       retry.fail("max", "range", "must not be below initial");
     }
   }),
@@ -65,8 +66,7 @@ function checkThresholds(section: Section, part: PartOf<typeof AUTOSCALER.reacti
   const known =
     (up !== null || !section.has("scale_up_threshold")) &&
     (down !== null || !section.has("scale_down_threshold"));
-  const { scale_up_threshold, scale_down_threshold } = AUTOSCALER.reactive;
-  const [high, low] = [up ?? scale_up_threshold.default, down ?? scale_down_threshold.default];
+  const { scaleUpThreshold: high, scaleDownThreshold: low } = fillTable(AUTOSCALER.reactive, part);
   if (!known || low < high) return;
   const at = section.look(down === null ? "scale_up_threshold" : "scale_down_threshold");
   const message = `scale_down_threshold ${low} must be below scale_up_threshold ${high}`;

@@ -6,7 +6,7 @@
 import type { Market } from "../../schema/purchase.ts";
 import type { ProviderConfig } from "../../schema/config.ts";
 import type { ValueOf } from "../../schema/config/field.ts";
-import { type ProviderType, SETTINGS } from "../../schema/config/provider.ts";
+import { type ProviderType, type SETTINGS, settingsOf } from "../../schema/config/provider.ts";
 import { quoteShort } from "./problem.ts";
 import type { Section } from "./section.ts";
 
@@ -275,7 +275,8 @@ export function unpriced(
   types: readonly string[],
   market: Market,
 ): string[] {
-  if (!SETTINGS.prices.types?.includes(type) || (type === "aws" && market === "spot")) return [];
+  if (!Object.hasOwn(settingsOf(type), "prices") || (type === "aws" && market === "spot"))
+    return [];
   const told = listOf((settings as Settings).prices);
   return types.filter((one) => !told.some((pair) => pair.startsWith(`${one}=`)));
 }

@@ -1,6 +1,6 @@
 /** The section that each key belongs to, for the message about a misplaced key. */
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
-import type { Table } from "../../schema/config/field.ts";
+import { metaOf, type Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DRAIN, HEALTH, POOL, SCALING } from "../../schema/config/pool.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
@@ -13,11 +13,11 @@ import { wordsOf } from "./alias.ts";
 const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["the top level", ROOT],
   ["server", SERVER],
-  ["server.auth", SERVER.auth.keys],
+  ["server.auth", metaOf(SERVER.auth).keys],
   ["server.audit", AUDIT],
   ["server.backup", BACKUP],
   ["server.tls", TLS],
-  ["server.notifier", SERVER.notifier.keys],
+  ["server.notifier", metaOf(SERVER.notifier).keys],
   ["server.notifier.webhook", WEBHOOK],
   ["instance_manager", MANAGER],
   ["a pool", POOL],

@@ -4,11 +4,11 @@
  */
 import { stringify } from "yaml";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
-import type { Field, Own, Table } from "../../schema/config/field.ts";
+import { keyWith, type Meta, metaOf, type OwnMeta, type Table } from "../../schema/config/field.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import { formatSection } from "./table.ts";
 
-type Leaf = Field | Own;
+type Leaf = Meta | OwnMeta;
 export type Row = readonly [key: string, field: Leaf];
 
 const UNUSED = "No effect in this version.";
@@ -19,14 +19,15 @@ const code = (text: string): string => `\`${text}\``;
 export function listKeys(table: Table, prefix = ""): Row[] {
   return Object.entries(table).flatMap(([key, field]): Row[] => {
     const path = `${prefix}${key}`;
-    if (field.kind === "mapping") return listKeys(field.keys, `${path}.`);
-    const inner = field.kind === "own" ? field.inner?.() : undefined;
-    if (field.kind !== "own" || inner === undefined) return [[path, field]];
+    const meta = metaOf(field);
+    if (meta.kind === "mapping") return listKeys(meta.keys, `${path}.`);
+    const inner = meta.kind === "own" ? meta.inner?.() : undefined;
+    if (meta.kind !== "own" || inner === undefined) return [[path, meta]];
     // An autoscaler may hold others, and has a section of its own.
-    if (inner === AUTOSCALERS) return prefix === "" ? [[path, field]] : [];
-    if (field.type === "mapping") return listKeys(inner, `${path}.`);
-    const separator = field.type === "list of mappings" ? "[]." : ".";
-    return [[path, field], ...listKeys(inner, `${path}${separator}`)];
+    if (inner === AUTOSCALERS) return prefix === "" ? [[path, meta]] : [];
+    if (meta.type === "mapping") return listKeys(inner, `${path}.`);
+    const separator = meta.type === "list of mappings" ? "[]." : ".";
+    return [[path, meta], ...listKeys(inner, `${path}${separator}`)];
   });
 }
 
@@ -41,7 +42,7 @@ function helpOf({ help, unused, restart, usedBy = [] }: Leaf): string {
   return `${help} ${only === "" ? UNUSED : `Read by ${only} only.`}`;
 }
 
-const TYPES: Partial<Record<Field["kind"], string>> = {
+const TYPES: Partial<Record<Meta["kind"], string>> = {
   flag: "boolean",
   texts: "list of text",
   grace: "duration or -1",
@@ -72,8 +73,9 @@ function typeOf(field: Leaf): string {
 /** The default as it is written in YAML; `null` without a fixed one. */
 export function defaultText(field: Leaf): string | null {
   if (field.kind === "own" || field.default === undefined) return null;
-  const { unused: _, map: _map, ...plain } = field;
-  const printed = formatSection({ key: { ...plain, as: "key" } }, { key: field.default }, "list");
+  const { unused: _, ...plain } = field;
+  const key = keyWith({ ...plain, as: "key" });
+  const printed = formatSection({ key }, { key: field.default }, "list");
   const isText = typeof printed["key"] === "string" && /%$/.test(printed["key"]);
   // A list fits one line of a table.
   if (Array.isArray(printed["key"])) return `[${printed["key"].join(", ")}]`;

@@ -4,7 +4,7 @@
  */
 import { withArticle } from "../../schema/article.ts";
 import type { ProviderConfig, ProviderType } from "../../schema/config.ts";
-import { nameOf } from "../../schema/config/field.ts";
+import { metaOf, nameOf } from "../../schema/config/field.ts";
 import { MACHINE } from "../../schema/config/provider.ts";
 import type { MachineSettings } from "../../schema/purchase.ts";
 import { mergeSettings } from "../core/machine-setting.ts";
@@ -49,15 +49,17 @@ function readSettings(
   for (const [key, field] of Object.entries(MACHINE)) {
     // Of an unknown type every setting is accepted.
     if (!section.has(key)) continue;
-    if (type !== null && field.types?.includes(type) !== true) {
+    const meta = metaOf(field);
+    const { types } = meta;
+    if (type !== null && types?.includes(type) !== true) {
       const named = name === type ? "" : `, as ${quoteShort(name)} is`;
       const message = `is not a setting of ${withArticle(type)} provider${named}`;
-      const place = `write it in the entry of providers that it is for: ${field.types?.join(", ")}`;
-      const hint = isForAll ? place : `it belongs to ${field.types?.join(", ")}`;
+      const place = `write it in the entry of providers that it is for: ${types?.join(", ")}`;
+      const hint = isForAll ? place : `it belongs to ${types?.join(", ")}`;
       section.fail(key, "misplaced", message, hint);
       continue;
     }
-    const value = readField(section, key, field);
+    const value = readField(section, key, meta);
     if (value !== null) settings[nameOf(key, field)] = value as string | number | boolean;
   }
   return settings;

@@ -7,7 +7,7 @@ import {
   type Rung,
   RUNGS,
 } from "../../schema/config.ts";
-import type { PartOf, ValueOf } from "../../schema/config/field.ts";
+import { metaOf, fillTable, type PartOf, type ValueOf } from "../../schema/config/field.ts";
 import { isOwnedType } from "../../schema/config/provider.ts";
 import { BODY, BOOTSTRAP, type DEFAULTS, DRAIN, SCALING } from "../../schema/config/pool.ts";
 import { SPEND } from "../../schema/config/safety.ts";
@@ -23,7 +23,7 @@ import type { PoolTree } from "./layer.ts";
 import { hasDollars, readRefs } from "./provider-ref.ts";
 import { readSection, type Section } from "./section.ts";
 import { checkPowerSave } from "./slurm.ts";
-import { fillTable, readPart } from "./table.ts";
+import { readPart } from "./table.ts";
 
 type Defaults = PartOf<typeof DEFAULTS>;
 type DrainPart = PartOf<typeof DRAIN>;
@@ -50,7 +50,7 @@ export function readPool(
   const place = {
     ...part,
     zones: zones ?? [],
-    market: market ?? BODY.market.default,
+    market: market ?? metaOf(BODY.market).default,
     ceilings: [
       ...(hasDollars(around.spend) ? ["safety.spend"] : []),
       ...(hasDollars(fillTable(SPEND, part.spend)) ? ["spend of the pool"] : []),

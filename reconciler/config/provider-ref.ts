@@ -9,7 +9,7 @@ import {
   type ProviderRef,
   type ProviderType,
 } from "../../schema/config.ts";
-import type { PartOf } from "../../schema/config/field.ts";
+import { metaOf, type PartOf } from "../../schema/config/field.ts";
 import { REF } from "../../schema/config/pool.ts";
 import { PoolName } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
@@ -123,7 +123,7 @@ function readRef(
 ): ProviderRef | null {
   const part = entry === null ? null : readPart(entry, REF);
   const priority = part?.priority ?? position;
-  const weight = part?.weight ?? REF.weight.default;
+  const weight = part?.weight ?? metaOf(REF.weight).default;
   const regions = part?.regions ?? (place.region === null ? [] : [place.region]);
   const terms = readTerms(section, part, place);
   const wanted = readTypes(section, part) ?? [part?.instanceType ?? place.instanceType];

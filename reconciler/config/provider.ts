@@ -4,18 +4,19 @@
  */
 import { withArticle } from "../../schema/article.ts";
 import type { ProviderConfig } from "../../schema/config.ts";
-import type { Field, Own, Table } from "../../schema/config/field.ts";
+import { fillTable, metaOf } from "../../schema/config/field.ts";
 import {
   isOwnedType,
   PROVIDER_TYPES,
   type ProviderType,
   RATE_LIMIT,
   SETTINGS,
+  settingsOf,
 } from "../../schema/config/provider.ts";
 import { SPEND } from "../../schema/config/safety.ts";
 import { POOL_NAME, PoolName } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { parse } from "valibot";
+import * as v from "valibot";
 import { whyNoAdapter } from "../core/adapter.ts";
 import { placeOfHost } from "../core/inventory.ts";
 import { warnAws } from "./cloud-rule.ts";
@@ -23,28 +24,14 @@ import { parseHost } from "./inventory.ts";
 import { type Place, quoteShort } from "./problem.ts";
 import type { Placed } from "./shared-account.ts";
 import { readSection, type Section } from "./section.ts";
-import { fillTable, readMapping, readPart } from "./table.ts";
+import { readMapping, readPart } from "./table.ts";
 import type { Entry } from "./tree.ts";
 
 type Settings = ProviderConfig["settings"];
 
-const keysOf = (type: ProviderType): string[] =>
-  Object.entries<Field | Own>(SETTINGS).flatMap(([key, { types }]) =>
-    types === undefined || types.includes(type) ? [key] : [],
-  );
-
-/** The field without its `unused` mark if this type of provider uses it. */
-function fieldOf(type: ProviderType, field: Field | Own): Field | Own {
-  if (field.usedBy?.includes(type) !== true) return field;
-  const { unused: _, ...used } = field;
-  return used;
-}
-
 /** The settings of the type that are written or have a default. */
 function readSettings(section: Section, type: ProviderType): Settings {
-  const table: Table = Object.fromEntries(
-    keysOf(type).map((key) => [key, fieldOf(type, SETTINGS[key as keyof typeof SETTINGS])]),
-  );
+  const table = settingsOf(type);
   const values = Object.entries(fillTable(table, readPart(section, table)));
   const settings = Object.fromEntries(values.filter(([, value]) => value !== null)) as Settings;
   return Object.hasOwn(table, "rate_limit") ? { ...settings, ...readLimit(section) } : settings;
@@ -55,7 +42,7 @@ function readLimit(section: Section): Settings {
   const entry = section.look("rate_limit");
   if (entry === null) return {};
   const isPlain = entry.value.kind === "scalar";
-  const { min } = RATE_LIMIT.requests_per_second;
+  const { min } = metaOf(RATE_LIMIT.requests_per_second);
   const part = isPlain
     ? { requestsPerSecond: section.number("rate_limit", { min }) }
     : readMapping(section.map("rate_limit"), RATE_LIMIT);
@@ -132,12 +119,12 @@ function readProvider(name: string, section: Section): Resolved {
   checkTypes(section);
   const spend = fillTable(SPEND, readMapping(section.map("spend"), SPEND));
   section.finish((key) => {
-    const others = PROVIDER_TYPES.filter((other) => keysOf(other).includes(key));
+    const others = PROVIDER_TYPES.filter((other) => Object.hasOwn(settingsOf(other), key));
     if (others.length === 0) return null;
     const message = `is not a setting of ${withArticle(type)} provider`;
     return { message, hint: `it belongs to ${others.join(", ")}` };
   });
-  return { type, config: { name: parse(PoolName, name), type, implied: false, spend, settings } };
+  return { type, config: { name: v.parse(PoolName, name), type, implied: false, spend, settings } };
 }
 
 /** Warns about a type without an adapter; it is accepted, because guides use such types. */
@@ -236,5 +223,5 @@ function impliedProvider(section: Section, type: ProviderType): ProviderConfig {
   const settings = readSettings(empty, type);
   if (isOwnedType(type)) checkHosts(empty);
   if (type === "command") checkCommand(empty);
-  return { name: parse(PoolName, type), type, implied: true, spend: fillTable(SPEND), settings };
+  return { name: v.parse(PoolName, type), type, implied: true, spend: fillTable(SPEND), settings };
 }

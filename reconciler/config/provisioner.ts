@@ -1,9 +1,10 @@
 /** Reads and prints `provisioners`: clusters whose objects are pools. */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Provisioner } from "../../schema/config.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import type { Section } from "./section.ts";
-import { fillTable, readMapping, readPart } from "./table.ts";
+import { readMapping, readPart } from "./table.ts";
 import { readText, readTexts } from "./value.ts";
 
 /** One cluster: the fleet keeps the workers of one API server, whose names are unique there. */

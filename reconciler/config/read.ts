@@ -3,7 +3,7 @@
  * Pure: no file, no environment, no clock.
  */
 import type { Config, Problem } from "../../schema/config.ts";
-import type { Table } from "../../schema/config/field.ts";
+import { metaOf, fillTable, type Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DEFAULTS, DRAIN } from "../../schema/config/pool.ts";
 import { ROOT } from "../../schema/config/root.ts";
@@ -24,7 +24,7 @@ import { type AgentPart, readServer, type ServerOptions } from "./server.ts";
 import { warnShared } from "./shared-account.ts";
 import { refuseReal } from "./simulation.ts";
 import { checkNodeNames, checkSlurm } from "./slurm.ts";
-import { fillTable, readMapping } from "./table.ts";
+import { readMapping } from "./table.ts";
 
 /** `find` gives the place of a setting; without a readable file, the start of the first file. */
 export type ConfigAnswer = { config: Config | null; problems: Problem[]; find: Finder };
@@ -77,7 +77,7 @@ function readMerged(problems: Problems, layer: Layer, options: ServerOptions): C
   const root = readSection(problems, layer.root, "", layer.root.at);
   root.look("pools");
   const whole = <T extends Table>(key: string, table: T) => readMapping(root.map(key), table);
-  const { agent, ...global } = whole("global", ROOT.global.keys);
+  const { agent, ...global } = whole("global", metaOf(ROOT.global).keys);
   const around = {
     defaults: [whole("defaults", DEFAULTS), global],
     drain: whole("drain", DRAIN),

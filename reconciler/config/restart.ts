@@ -3,7 +3,7 @@
  * Pure.
  */
 import type { Config } from "../../schema/config.ts";
-import { nameOf, type Table } from "../../schema/config/field.ts";
+import { metaOf, nameOf, type Table } from "../../schema/config/field.ts";
 import { ROOT } from "../../schema/config/root.ts";
 
 /** A key of the file, and its names in the normalised configuration. */
@@ -20,11 +20,12 @@ function fixedIn(table: Table, keys: readonly string[], names: readonly string[]
   return Object.entries(table).flatMap(([key, field]): Fixed[] => {
     const path = [...keys, key];
     const to = [...names, nameOf(key, field)];
-    if (field.kind === "mapping") {
-      const isWhole = Object.values(field.keys).every((one) => "restart" in one && one.restart);
-      return isWhole ? [{ key: path.join("."), names: [to] }] : fixedIn(field.keys, path, to);
+    const meta = metaOf(field);
+    if (meta.kind === "mapping") {
+      const isWhole = Object.values(meta.keys).every((one) => "restart" in metaOf(one));
+      return isWhole ? [{ key: path.join("."), names: [to] }] : fixedIn(meta.keys, path, to);
     }
-    if (field.restart !== true) return [];
+    if (meta.restart !== true) return [];
     return [{ key: path.join("."), names: key === "address" ? ADDRESS : [to] }];
   });
 }

@@ -5,7 +5,7 @@
 import { RE2JS } from "re2js";
 import type { Config, NotifierConfig } from "../../schema/config.ts";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
-import type { Table } from "../../schema/config/field.ts";
+import { metaOf, type Table } from "../../schema/config/field.ts";
 import { SETTINGS } from "../../schema/config/provider.ts";
 import type { Problems } from "./problem.ts";
 import type { Tree } from "./tree.ts";
@@ -119,8 +119,10 @@ function isSecret(name: string, isAssigned: boolean, named: Named): boolean {
  */
 function programsOf(tables: readonly Table[]): ReadonlySet<string> {
   const named = tables.flatMap((table) => Object.entries(table));
-  const isProgram = ([, field]: (typeof named)[number]): boolean =>
-    field.kind === "prose" || ("form" in field && field.form === "program");
+  const isProgram = ([, field]: (typeof named)[number]): boolean => {
+    const meta = metaOf(field);
+    return meta.kind === "prose" || ("form" in meta && meta.form === "program");
+  };
   return new Set(named.filter(isProgram).map(([key]) => camelOf(key)));
 }
 

@@ -1,11 +1,11 @@
 /** Reads `server` and `instance_manager`; `global.agent` fills keys that `server` lacks. */
 import type { NotifierConfig, ServerConfig } from "../../schema/config.ts";
-import type { PartOf, ValueOf } from "../../schema/config/field.ts";
+import { fillTable, type PartOf, type ValueOf } from "../../schema/config/field.ts";
 import { type AGENT, MANAGER, SERVER } from "../../schema/config/server.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import { isWildcard, parseListen } from "./address.ts";
 import type { Section } from "./section.ts";
-import { fillTable, readMapping, readPart } from "./table.ts";
+import { readMapping, readPart } from "./table.ts";
 
 const LISTEN = ":50051";
 /** A node counts as silent after this many intervals: two lost heartbeats and a late third. */

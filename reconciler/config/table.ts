@@ -3,14 +3,14 @@
  * defaults for the rest, and the normalised form in the keys of a file again.
  */
 import {
-  type Field,
   type Kind,
+  type Meta,
+  metaOf,
   nameOf,
-  type Own,
+  type OwnMeta,
   type PartOf,
   type Share,
   type Table,
-  type ValueOf,
 } from "../../schema/config/field.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import { checkSection } from "./check.ts";
@@ -23,7 +23,7 @@ import { formatShare, readShare } from "./share.ts";
 import { readTaints } from "./taint.ts";
 import { readWord, readWords } from "./value.ts";
 
-type Reader = (section: Section, key: string, field: Field) => unknown;
+type Reader = (section: Section, key: string, field: Meta) => unknown;
 export type Plain = Record<string, unknown>;
 
 const READERS: Readonly<Record<Kind, Reader>> = {
@@ -52,14 +52,14 @@ function scalarOf(section: Section, key: string): unknown {
   return value?.kind === "scalar" ? value.value : undefined;
 }
 
-function readForm(section: Section, key: string, { form }: Field): string | null {
+function readForm(section: Section, key: string, { form }: Meta): string | null {
   const text = section.text(key);
   if (text === null || form === undefined) return text;
   const { code, answer } = FORMS[form](text);
   return answer.ok ? answer.value : section.fail(key, code, answer.message, answer.hint);
 }
 
-function readTexts(section: Section, key: string, { form }: Field): string[] | null {
+function readTexts(section: Section, key: string, { form }: Meta): string[] | null {
   const texts = section.texts(key);
   if (texts === null || form === undefined) return texts;
   return texts.flatMap((text) => {
@@ -80,7 +80,7 @@ function readHosts(section: Section, key: string): string | null {
   return hosts?.join(",") ?? null;
 }
 
-export function readField(section: Section, key: string, field: Field | Own): unknown {
+export function readField(section: Section, key: string, field: Meta | OwnMeta): unknown {
   const entry = section.look(key);
   if (field.unused === true && entry !== null) {
     section.problems.warning(entry.at, entry.path, "no_effect", "has no effect in this version");
@@ -97,11 +97,12 @@ export function readField(section: Section, key: string, field: Field | Own): un
 export function readPart<T extends Table>(section: Section, table: T): PartOf<T> {
   const part: Plain = {};
   for (const [key, field] of Object.entries(table)) {
+    const meta = metaOf(field);
     const value =
-      field.kind === "mapping"
-        ? readMapping(section.map(key), field.keys)
-        : readField(section, key, field);
-    if (field.kind !== "own") part[nameOf(key, field)] = value;
+      meta.kind === "mapping"
+        ? readMapping(section.map(key), meta.keys)
+        : readField(section, key, meta);
+    if (meta.kind !== "own") part[nameOf(key, field)] = value;
   }
   checkSection(section, table, part as PartOf<Table>);
   return part as PartOf<T>;
@@ -114,25 +115,7 @@ export function readMapping<T extends Table>(section: Section, table: T): PartOf
   return part;
 }
 
-/** Takes each value from the first part that has it, or its default. */
-export function fillTable<T extends Table>(
-  table: T,
-  ...parts: readonly Partial<PartOf<T>>[]
-): ValueOf<T> {
-  const value: Plain = {};
-  for (const [key, field] of Object.entries(table)) {
-    if (field.kind === "own") continue;
-    const name = nameOf(key, field);
-    const said = parts.map((part) => (part as Plain)[name]).filter((one) => (one ?? null) !== null);
-    value[name] =
-      field.kind === "mapping"
-        ? fillTable(field.keys, ...(said as PartOf<Table>[]))
-        : (said[0] ?? field.default ?? null);
-  }
-  return value as ValueOf<T>;
-}
-
-function formatField(field: Field, value: unknown): unknown {
+function formatField(field: Meta, value: unknown): unknown {
   if (value === null || value === undefined) return null;
   const { kind } = field;
   if (kind === "share") return formatShare(value as Share);
@@ -156,16 +139,17 @@ export function formatSection(
 ): Plain {
   const printed: Plain = {};
   for (const [key, field] of Object.entries(table)) {
-    const spelled = (dialect === "map" && "map" in field ? field.map : null) ?? key;
+    const meta = metaOf(field);
+    const spelled = (dialect === "map" && "map" in meta ? meta.map : null) ?? key;
     const given = (value as Plain)[nameOf(key, field)] ?? null;
-    if (field.kind === "own" || field.kind === "mapping") {
-      const isOwn = field.kind === "own";
-      const inner = isOwn ? owns[key] : formatSection(field.keys, given ?? {}, dialect);
+    if (meta.kind === "own" || meta.kind === "mapping") {
+      const isOwn = meta.kind === "own";
+      const inner = isOwn ? owns[key] : formatSection(meta.keys, given ?? {}, dialect);
       hoist(printed, spelled, inner ?? null);
     } else {
-      const { unused, default: fallback } = field;
+      const { unused, default: fallback } = meta;
       const isIdle = unused === true && JSON.stringify(given) === JSON.stringify(fallback);
-      printed[spelled] = isIdle ? null : formatField(field, given);
+      printed[spelled] = isIdle ? null : formatField(meta, given);
     }
   }
   return printed;

@@ -8,7 +8,7 @@ import { nearest } from "../../schema/nearest.ts";
 import type { Bounds, Problems } from "./problem.ts";
 import { describe, isAbsent, type Tree } from "./tree.ts";
 
-/** Longest text of one setting, as in `schema/config/check.ts`. */
+/** Longest text of one setting, as in `schema/config/field.ts`. */
 const TEXT_MAX = 65_536;
 
 export function wrongType(

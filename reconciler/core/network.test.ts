@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
+import { metaOf } from "../../schema/config/field.ts";
 import { SERVER } from "../../schema/config/server.ts";
 import { callerBehind, isInNetworks, parseNetwork } from "./network.ts";
 
-const DEFAULT = SERVER.console.keys.networks.default;
+const DEFAULT = metaOf(metaOf(SERVER.console).keys.networks).default;
 
 test("C32: the default is loopback, RFC 1918, ULA and link-local, in every notation", () => {
   const inside = ["127.0.0.1", "10.255.0.1", "172.16.0.1", "172.31.255.255", "192.168.3.4"];

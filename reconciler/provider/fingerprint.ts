@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { nameOf } from "../../schema/config/field.ts";
+import { type Key, metaOf, nameOf } from "../../schema/config/field.ts";
 import { SETTINGS } from "../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../schema/config.ts";
 
@@ -15,8 +15,8 @@ import type { ProviderConfig } from "../../schema/config.ts";
 const FILE_BYTES_MAX = 1 << 20;
 
 /** Names of the settings with a file that is read when the provider is opened. */
-const FILES = Object.entries(SETTINGS).flatMap(([key, field]) =>
-  "opened" in field ? [nameOf(key, field)] : [],
+const FILES = Object.entries<Key>(SETTINGS).flatMap(([key, field]) =>
+  "opened" in metaOf(field) ? [nameOf(key, field)] : [],
 );
 
 /** The files that the provider reads when it is opened. */

@@ -2,8 +2,7 @@
 import * as v from "valibot";
 import { LIMIT } from "../limit.ts";
 import { count } from "../number.ts";
-import { entriesOf } from "./check.ts";
-import { choice, duration, integer, number, own, type Table, text } from "./field.ts";
+import { entriesOf, choice, duration, integer, number, own, type Table, text } from "./field.ts";
 import type { ValueOf } from "./field.ts";
 
 const nodes = { min: 0, max: LIMIT.nodesMax } as const;

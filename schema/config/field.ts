@@ -1,8 +1,13 @@
 /**
- * Builds tables of configuration keys. A key has its type, bounds, default, older spellings and the
- * sentence of `docs/configuration.md` in one place; reader, printer, messages, page and static
- * types are derived from it.
+ * Keys of the configuration as schemas of valibot. A key's schema judges its value in the normalised
+ * configuration, and its metadata says what else is known of it: type, bounds, unit, default, older
+ * spellings, the sentence of `docs/configuration.md`, whether a change takes a restart. Reader,
+ * printer, messages, page, JSON Schema and static types come from it.
  */
+import * as v from "valibot";
+import { amount, count, finite } from "../number.ts";
+
+export const shortText = v.pipe(v.string(), v.maxLength(65_536));
 
 /** A share of a pool's desired size, or a fixed number of nodes: `20%` of 3 is max(1, 0.6) = 1. */
 export type Share = { kind: "nodes"; nodes: number } | { kind: "percent"; percent: number };
@@ -91,39 +96,99 @@ export type More<T> = {
   unused?: true;
   /** Types of provider that read a setting which is `unused` elsewhere. */
   usedBy?: readonly string[];
+  /** Unit of a number, for people. */
+  unit?: string;
+  /** The release that brought it: configurations that were saved without it have the default. */
+  since?: string;
   /** Takes effect at the next start; a reload keeps the old value. */
   restart?: true;
   /** A file whose content the provider reads when it is opened: a change opens it again. */
   opened?: true;
 };
 
-export type Field<T = unknown> = More<T> & {
+export type Meta = More<unknown> & {
   kind: Kind;
+  help: string;
   /** Allowed values of a choice. */
   of?: readonly string[];
-  help: string;
-  /** Never there; carries the type. */
-  value?: T;
 };
 
-/** A key with a reader of its own; `type` is for the page. */
-export type Own = More<string> & {
+/** Of a key with a reader of its own; `type` is for the page. */
+export type OwnMeta = More<string> & {
   kind: "own";
-  type: string;
   help: string;
+  type: string;
   /** Keys of the mapping, or of each mapping of the list, that it holds. */
   inner?: () => Table;
 };
-export type Mapping<T extends Table = Table> = { kind: "mapping"; help: string; keys: T };
-export type Table = { readonly [key: string]: Field | Own | Mapping };
+export type MappingMeta<T extends Table = Table> = Pick<More<unknown>, "since"> & {
+  kind: "mapping";
+  help: string;
+  keys: T;
+};
+
+/** The schema of a value, which carries what `metaOf` tells. */
+export type Key<T = unknown, M = Meta | OwnMeta | MappingMeta> = v.GenericSchema<T> & {
+  /** Never there; carries the type. */
+  readonly "~meta"?: M;
+};
+export type Table = { readonly [key: string]: Key };
+
+/** It is asked for each key of each pool. */
+const METAS = new WeakMap<object, unknown>();
+
+export function metaOf<M>(key: Key<unknown, M>): M {
+  const meta = METAS.get(key) ?? v.getMetadata(key as never);
+  METAS.set(key, meta);
+  return meta as M;
+}
+
+const pairs = v.record(shortText, shortText);
+
+const KINDS: Readonly<Record<Exclude<Kind, "choice">, v.GenericSchema>> = {
+  text: shortText,
+  integer: count,
+  number: finite,
+  flag: v.boolean(),
+  duration: amount,
+  texts: v.array(shortText),
+  share: v.union([
+    v.object({ kind: v.literal("nodes"), nodes: count }),
+    v.object({ kind: v.literal("percent"), percent: v.pipe(amount, v.maxValue(100)) }),
+  ]),
+  grace: finite,
+  auto: v.union([v.boolean(), v.literal("auto")]),
+  labels: pairs,
+  taints: v.array(v.object({ key: shortText, value: shortText, effect: shortText })),
+  headers: pairs,
+  hook: shortText,
+  hosts: shortText,
+  word: shortText,
+  prose: shortText,
+  words: pairs,
+};
+
+function schemaOf(meta: Meta): v.GenericSchema {
+  const { kind, of = [], min = -Infinity, max = Infinity, since } = meta;
+  const within = v.check((given: unknown) => {
+    return typeof given !== "number" || (given >= min && given <= max);
+  }, `must be from ${min} to ${max}`);
+  const sound = v.pipe(kind === "choice" ? v.picklist(of) : KINDS[kind], within);
+  if (since !== undefined) return v.nullish(sound, meta.default ?? null);
+  return meta.default === undefined && meta.required === undefined ? v.nullable(sound) : sound;
+}
+
+/** A key with exactly this metadata. */
+export const keyWith = <T, M extends Meta>(meta: M): Key<T, M> =>
+  v.pipe(schemaOf(meta), v.metadata(meta as never)) as Key<unknown> as Key<T, M>;
 
 type Known = { default: unknown } | { required: true | string };
-type Made<T, M, K> = Field<M extends Known ? T : T | null> & M & { kind: K };
+type Made<T, M, K> = Key<M extends Known ? T : T | null, M & { kind: K; help: string }>;
 
 const make =
   <K extends Kind>(kind: K) =>
   <const M extends More<Value[K]>>(help: string, more?: M): Made<Value[K], M, K> =>
-    ({ kind, help, ...more }) as unknown as Made<Value[K], M, K>;
+    keyWith({ kind, help, ...more }) as Key as Made<Value[K], M, K>;
 
 export const text = make("text");
 export const integer = make("integer");
@@ -147,52 +212,87 @@ export const choice = <const Of extends readonly string[], const M extends More<
   help: string,
   of: Of,
   more?: M,
-): Made<Of[number], M, "choice"> =>
-  ({ kind: "choice", of, help, ...more }) as unknown as Made<Of[number], M, "choice">;
+): Made<Of[number], M & { of: Of }, "choice"> =>
+  keyWith({ kind: "choice", of, help, ...more }) as Key as never;
 
 export const own = (
   help: string,
   type: string,
-  more: More<string> & Pick<Own, "inner"> = {},
-): Own => ({ kind: "own", type, help, ...more });
+  more: More<string> & Pick<OwnMeta, "inner"> = {},
+): Key<unknown, OwnMeta> =>
+  v.pipe(v.unknown(), v.metadata({ kind: "own", type, help, ...more } as never)) as Key as never;
 
-export const mapping = <const T extends Table>(help: string, keys: T): Mapping<T> => {
-  return { kind: "mapping", help, keys };
-};
+/** With `since`, a configuration that was saved without it has all defaults. */
+export function mapping<const T extends Table>(
+  help: string,
+  keys: T,
+  more: Pick<More<unknown>, "since"> = {},
+): Key<ValueOf<T>, MappingMeta<T>> {
+  const sound = v.object(entriesOf(keys)) as unknown as v.GenericSchema;
+  const whole = more.since === undefined ? sound : v.nullish(sound, fillTable(keys) as never);
+  const meta: MappingMeta<T> = { kind: "mapping", help, keys, ...more };
+  return v.pipe(whole, v.metadata(meta as never)) as Key as never;
+}
 
 type Camel<K extends string> = K extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<Camel<Tail>>}`
   : K;
-type NameOf<K extends string, F> = F extends { as: infer As extends string }
+type NameOf<K extends string, M> = M extends { as: infer As extends string }
   ? As
-  : F extends { kind: "duration" | "grace" }
+  : M extends { kind: "duration" | "grace" }
     ? `${Camel<K>}Ms`
     : Camel<K>;
+type OutputOf<F> = F extends Key<infer Out, unknown> ? Out : never;
+type MetaOf<F> = F extends Key<unknown, infer M> ? M : never;
 type Names<T extends Table> = {
-  [K in keyof T & string as T[K] extends Own ? never : NameOf<K, T[K]>]: T[K];
+  [K in keyof T & string as MetaOf<T[K]> extends OwnMeta ? never : NameOf<K, MetaOf<T[K]>>]: T[K];
 };
 
 /** The normalised form of a section. */
 export type ValueOf<T extends Table> = {
-  -readonly [N in keyof Names<T>]: Names<T>[N] extends Mapping<infer Keys>
-    ? ValueOf<Keys>
-    : Names<T>[N] extends { value?: infer V }
-      ? V
-      : never;
+  -readonly [N in keyof Names<T>]: OutputOf<Names<T>[N]>;
 };
 
 /** The values that one place has of a section; `null` = none. */
 export type PartOf<T extends Table> = {
-  -readonly [N in keyof Names<T>]: Names<T>[N] extends Mapping<infer Keys>
+  -readonly [N in keyof Names<T>]: MetaOf<Names<T>[N]> extends MappingMeta<infer Keys>
     ? PartOf<Keys>
-    : Names<T>[N] extends { value?: infer V }
-      ? V | null
-      : never;
+    : OutputOf<Names<T>[N]> | null;
 };
 
 /** The name of a key in the normalised configuration. */
-export function nameOf(key: string, field: Table[string]): string {
-  if ("as" in field && field.as !== undefined) return field.as;
+export function nameOf(key: string, field: Key): string {
+  const meta = metaOf(field);
+  if ("as" in meta && meta.as !== undefined) return meta.as;
   const name = key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  return field.kind === "duration" || field.kind === "grace" ? `${name}Ms` : name;
+  return meta.kind === "duration" || meta.kind === "grace" ? `${name}Ms` : name;
+}
+
+/** Entries of an object schema, without keys that have their own reader. */
+export function entriesOf<T extends Table>(
+  table: T,
+): { [Name in keyof ValueOf<T>]: v.GenericSchema<ValueOf<T>[Name]> } {
+  const own = Object.entries(table).filter(([, field]) => metaOf(field).kind !== "own");
+  return Object.fromEntries(own.map(([key, field]) => [nameOf(key, field), field])) as never;
+}
+
+/** Takes each value from the first part that has it, or its default. */
+export function fillTable<T extends Table>(
+  table: T,
+  ...parts: readonly Partial<PartOf<T>>[]
+): ValueOf<T> {
+  const value: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(table)) {
+    const meta = metaOf(field);
+    if (meta.kind === "own") continue;
+    const name = nameOf(key, field);
+    const said = parts
+      .map((part) => (part as Record<string, unknown>)[name])
+      .filter((one) => (one ?? null) !== null);
+    value[name] =
+      meta.kind === "mapping"
+        ? fillTable(meta.keys, ...(said as PartOf<Table>[]))
+        : (said[0] ?? meta.default ?? null);
+  }
+  return value as ValueOf<T>;
 }

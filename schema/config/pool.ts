@@ -1,4 +1,5 @@
 /** Keys of a pool, of `defaults` and of `drain`. */
+import * as v from "valibot";
 import { LIMIT } from "../limit.ts";
 import { MARKETS } from "../purchase.ts";
 import { AUTOSCALERS } from "./autoscaler.ts";
@@ -154,8 +155,8 @@ export const REF = {
     or: "`instance_type` alone",
   }),
   market: choice(MARKET, MARKETS, { or: "the pool's" }),
-  reservation: text(RESERVATION, { or: "the pool's" }),
-  max_price: number(MAX_PRICE, { min: 0, or: "the pool's" }),
+  reservation: text(RESERVATION, { or: "the pool's", since: "0.1.0" }),
+  max_price: number(MAX_PRICE, { min: 0, or: "the pool's", since: "0.1.0" }),
 };
 
 /** With the machines' settings, which the pool's own go without. */
@@ -179,9 +180,9 @@ export const BODY = {
   }),
   region: text("Region for a single provider."),
   zones: texts("Zones for a single provider.", { default: [] }),
-  market: choice(MARKET, MARKETS, { default: "on-demand" }),
-  reservation: text(RESERVATION),
-  max_price: number(MAX_PRICE, { min: 0, or: "no limit" }),
+  market: choice(MARKET, MARKETS, { default: "on-demand", since: "0.1.0" }),
+  reservation: text(RESERVATION, { since: "0.1.0" }),
+  max_price: number(MAX_PRICE, { min: 0, or: "no limit", since: "0.1.0" }),
   strategy: choice(
     "Which place is tried first, see `docs/buying.md`.",
     ["priority", "cost", "availability", "round-robin", "weighted"],
@@ -191,6 +192,7 @@ export const BODY = {
   ...SHARED,
   taints: taints("Taints of the pool's Nodes in Kubernetes, as `key=value:NoSchedule`.", {
     default: [],
+    since: "0.1.0",
   }),
   scaling: own("How many nodes there are.", "mapping", { inner: () => SCALING }),
   repair: own("Repair steps that the pool opts into.", "mapping", {
@@ -202,7 +204,7 @@ export const BODY = {
     }),
   }),
   spend: mapping("Ceilings of the pool.", SPEND),
-  slurm: mapping("Names of the pool in Slurm.", POOL_SLURM),
+  slurm: mapping("Names of the pool in Slurm.", POOL_SLURM, { since: "0.1.0" }),
   setup_commands: own(
     "Shell commands or `template: NAME`, run over SSH on a new machine.",
     "list of text or `template: NAME`",
@@ -218,8 +220,11 @@ export const DEFAULTS = {
   ...SHARED,
   health: mapping("When a node is repaired.", {
     ...HEALTH,
-    unhealthy_threshold: { ...HEALTH.unhealthy_threshold, also: ["../unhealthy_threshold"] },
-    auto_replace: { ...HEALTH.auto_replace, also: ["../auto_replace"] },
+    unhealthy_threshold: v.pipe(
+      HEALTH.unhealthy_threshold,
+      v.metadata({ also: ["../unhealthy_threshold"] }),
+    ),
+    auto_replace: v.pipe(HEALTH.auto_replace, v.metadata({ also: ["../auto_replace"] })),
   }),
   ...BOOTSTRAP,
   cooldown_period: duration("As a pool's `scaling.cooldown_period`.", {

@@ -1,8 +1,13 @@
 /** Keys of a provider, with the types that have each. */
+import * as v from "valibot";
 import {
+  type Table,
+  type Key,
+  keyWith,
+  type Meta,
+  metaOf,
   choice,
   duration,
-  type Field,
   flag,
   hosts,
   integer,
@@ -219,6 +224,22 @@ export const SETTINGS = {
   }),
 };
 
+/** The settings of a type, without the mark `unused` where it uses them. */
+function tableOf(type: ProviderType): Table {
+  const settings = Object.entries<Key>(SETTINGS).flatMap(([key, field]): [string, Key][] => {
+    const meta = metaOf(field);
+    if (meta.kind === "mapping" || meta.types?.includes(type) !== true) return [];
+    const isUsed = meta.usedBy?.includes(type) === true;
+    return [[key, isUsed ? v.pipe(field, v.metadata({ unused: undefined })) : field]];
+  });
+  return Object.fromEntries(settings);
+}
+
+const TABLES: ReadonlyMap<ProviderType, Table> = new Map(
+  PROVIDER_TYPES.map((type) => [type, tableOf(type)]),
+);
+export const settingsOf = (type: ProviderType): Table => TABLES.get(type) ?? {};
+
 const sold: Types = PROVIDER_TYPES.filter(
   (type) => !owned.includes(type) && type !== "machine" && type !== "docker",
 );
@@ -240,12 +261,12 @@ const MACHINE_TYPES = {
 } satisfies Partial<Record<keyof typeof SETTINGS, Types>>;
 
 /** Settings that a pool, or its entry of a provider, may have too, for its own purchases. */
-export const MACHINE: { readonly [key: string]: Field } = Object.fromEntries(
+export const MACHINE: { readonly [key: string]: Key<unknown, Meta> } = Object.fromEntries(
   Object.entries(MACHINE_TYPES).map(([key, types]) => {
-    const { default: _, ...field }: Field = SETTINGS[key as keyof typeof MACHINE_TYPES];
-    const help = key === "image" ? "Image of the instances." : field.help;
+    const { default: _, ...meta }: Meta = metaOf(SETTINGS[key as "image"]);
+    const help = key === "image" ? "Image of the instances." : meta.help;
     const where = types === sold ? "" : ` At ${types.map((type) => `\`${type}\``).join(", ")}.`;
-    return [key, { ...field, help: `${help}${where}`, types, or: "the provider's" }];
+    return [key, keyWith({ ...meta, help: `${help}${where}`, types, or: "the provider's" })];
   }),
 );
 

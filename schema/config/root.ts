@@ -27,12 +27,14 @@ export const ROOT = {
   drain: mapping("Values of `drain` for every pool.", DRAIN),
   safety: mapping("Limits of what may be done at once, and of cost.", SAFETY),
   kubernetes: mapping("The cluster whose Nodes are marked and drained.", KUBERNETES),
-  slurm: mapping("The Slurm cluster whose nodes are drained and released.", SLURM),
+  slurm: mapping("The Slurm cluster whose nodes are drained and released.", SLURM, {
+    since: "0.1.0",
+  }),
   provisioners: own("A cluster whose AgentPools are pools of worker pods.", "list of mappings", {
     inner: () => PROVISIONER,
     restart: true,
   }),
-  queue: mapping("The demand queue: tasks that workers lease.", QUEUE),
-  simulation: mapping("Rehearsals on simulated machines.", SIMULATION),
+  queue: mapping("The demand queue: tasks that workers lease.", QUEUE, { since: "0.1.0" }),
+  simulation: mapping("Rehearsals on simulated machines.", SIMULATION, { since: "0.1.0" }),
   instance_manager: mapping("Timeouts of instances.", MANAGER),
 };

@@ -154,8 +154,10 @@ export const SERVER = {
       restart: true,
     }),
   }),
-  audit: mapping("The audit log.", AUDIT),
-  backup: mapping("Backups of the embedded database, in `backups/` of the state folder.", BACKUP),
+  audit: mapping("The audit log.", AUDIT, { since: "0.1.0" }),
+  backup: mapping("Backups of the embedded database, in `backups/` of the state folder.", BACKUP, {
+    since: "0.1.0",
+  }),
   metrics_port: integer("Further port on which only `/metrics` is served; 0 means none.", {
     min: 0,
     max: 65_535,

@@ -62,24 +62,28 @@ export const SLURM = {
   on_foreign_drain: choice(
     "Others drain, reserve (MAINT) or reboot a node: `hold` its repair, or `repair` all the same.",
     ["hold", "repair"],
-    { default: "hold" },
+    { default: "hold", since: "0.1.0" },
   ),
-  pods: mapping("Sizes a StatefulSet whose pods are Slurm's nodes by the jobs of a partition.", {
-    stateful_set: text("Its name, as in `slurm-compute`; without it nothing is sized.", {
-      form: "dns-label",
-    }),
-    namespace: text("Its namespace.", { form: "dns-label", default: "slurm" }),
-    partition: text("Partition of its nodes, whose pending jobs are counted.", {
-      form: "partition",
-    }),
-    min_replicas: integer("Least pods.", { max: 1_000, default: 0 }),
-    max_replicas: integer("Most pods; slurm.conf has a line for each.", { min: 1, max: 1_000 }),
-    scale_down_after: duration("How long fewer pods are needed before nodes are drained.", {
-      min: 10_000,
-      max: 86_400_000,
-      default: 600_000,
-    }),
-  }),
+  pods: mapping(
+    "Sizes a StatefulSet whose pods are Slurm's nodes by the jobs of a partition.",
+    {
+      stateful_set: text("Its name, as in `slurm-compute`; without it nothing is sized.", {
+        form: "dns-label",
+      }),
+      namespace: text("Its namespace.", { form: "dns-label", default: "slurm" }),
+      partition: text("Partition of its nodes, whose pending jobs are counted.", {
+        form: "partition",
+      }),
+      min_replicas: integer("Least pods.", { max: 1_000, default: 0 }),
+      max_replicas: integer("Most pods; slurm.conf has a line for each.", { min: 1, max: 1_000 }),
+      scale_down_after: duration("How long fewer pods are needed before nodes are drained.", {
+        min: 10_000,
+        max: 86_400_000,
+        default: 600_000,
+      }),
+    },
+    { since: "0.1.0" },
+  ),
 };
 
 /** A pool's own keys. */

@@ -1,11 +1,12 @@
 /** Reads `stress.chaos` of a scenario. */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import { xid } from "../../health/catalog/catalog.ts";
 import { readCorrelated } from "./correlated.ts";
 import type { Names } from "./name.ts";
 import { readOutages } from "./outage.ts";
 import type { Cascading, Chaos, Recovery } from "./scenario.ts";
-import { fillTable, readMapping, readPart } from "../../reconciler/config/table.ts";
+import { readMapping, readPart } from "../../reconciler/config/table.ts";
 import { CASCADING, CHAOS, FAILURE_WEIGHT, RECOVERY } from "./table.ts";
 import { sectionsOf, weightsOf } from "./value.ts";
 

@@ -6,8 +6,8 @@
  */
 import type { Config } from "../../schema/config.ts";
 import type { Section } from "../../reconciler/config/section.ts";
-import { fillTable, readMapping, readPart } from "../../reconciler/config/table.ts";
-import type { ValueOf } from "../../schema/config/field.ts";
+import { readMapping, readPart } from "../../reconciler/config/table.ts";
+import { fillTable, type ValueOf } from "../../schema/config/field.ts";
 import { refuseName } from "./name.ts";
 import { BUDGET, POD_GROUP, REPLICAS_MAX } from "./table.ts";
 import { sectionsOf, wordOf } from "./value.ts";

@@ -1,9 +1,10 @@
 /**
  * `chaos.correlated_failures[]` of a scenario: upstream documents them and has no code for them.
  */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import { nearest } from "../../schema/nearest.ts";
-import { fillTable, readMapping } from "../../reconciler/config/table.ts";
+import { readMapping } from "../../reconciler/config/table.ts";
 import { FAILURE_TYPES } from "./action.ts";
 import type { Correlated } from "./scenario.ts";
 import { CORRELATED } from "./table.ts";

@@ -1,9 +1,9 @@
 /** `stress.fleet_gen` with its `startup`. */
 import { quoteShort } from "../../reconciler/config/problem.ts";
 import type { Section } from "../../reconciler/config/section.ts";
-import { fillTable, readMapping, readPart } from "../../reconciler/config/table.ts";
+import { readMapping, readPart } from "../../reconciler/config/table.ts";
 import { readTexts } from "../../reconciler/config/value.ts";
-import type { PartOf } from "../../schema/config/field.ts";
+import { fillTable, type PartOf } from "../../schema/config/field.ts";
 import { POOL_NAME } from "../../schema/id.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { FleetGen, Startup, Template, Weighted } from "./scenario.ts";

@@ -2,8 +2,9 @@
  * What an event does to the Kubernetes cluster: its API server fails, or a person works in it with
  * kubectl.
  */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Section } from "../../reconciler/config/section.ts";
-import { fillTable, readPart } from "../../reconciler/config/table.ts";
+import { readPart } from "../../reconciler/config/table.ts";
 import { PARAMS } from "./action.ts";
 import { type Names, refuseName } from "./name.ts";
 import type { Step, KubeFault } from "./scenario.ts";

@@ -1,4 +1,5 @@
 /** `fleet[]` of a scenario: the machines that the file lists one by one. */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Problems } from "../../reconciler/config/problem.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import * as v from "valibot";
@@ -7,7 +8,7 @@ import { LIMIT } from "../../schema/limit.ts";
 import { rackNodes } from "./rack.ts";
 import { IMPLICIT_POOL, type SimNode } from "./scenario.ts";
 import { refuseName } from "./name.ts";
-import { fillTable, readMapping } from "../../reconciler/config/table.ts";
+import { readMapping } from "../../reconciler/config/table.ts";
 import { NODE } from "./table.ts";
 import { sectionsOf } from "./value.ts";
 

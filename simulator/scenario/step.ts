@@ -1,4 +1,5 @@
 /** What one event does, from its `target` and `params`. */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import { parseDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
@@ -7,7 +8,7 @@ import { xid } from "../../health/catalog/catalog.ts";
 import { eventKind, readAssertion } from "./assertion.ts";
 import { readApiFault, readKubectl, refuseZero } from "./kube-step.ts";
 import { type Names, refuseName } from "./name.ts";
-import { fillTable, readPart } from "../../reconciler/config/table.ts";
+import { readPart } from "../../reconciler/config/table.ts";
 import { type ActionWord, FAILURE_TYPES, PARAMS, STATUSES } from "./action.ts";
 import type { ApiFault, Step, FailureType } from "./scenario.ts";
 import { lineOf, wantWord, wordOf } from "./value.ts";

@@ -2,12 +2,13 @@
  * `stress` of a scenario. In two steps: the fleet first, since what the other sections may name
  * depends on it.
  */
+import { fillTable } from "../../schema/config/field.ts";
 import type { Section } from "../../reconciler/config/section.ts";
 import { readChaos } from "./chaos-section.ts";
 import type { Names } from "./name.ts";
 import type { FleetGen, Stress } from "./scenario.ts";
 import { readThresholds } from "./threshold.ts";
-import { fillTable, readPart } from "../../reconciler/config/table.ts";
+import { readPart } from "../../reconciler/config/table.ts";
 import { STRESS } from "./table.ts";
 
 const DURATION_MS = 600_000;

@@ -2,7 +2,7 @@
 import { cellsOf, defaultText, listKeys, type Row } from "../../reconciler/config/key-list.ts";
 import { whyNoAdapter } from "../../reconciler/core/adapter.ts";
 import { AUTOSCALER, AUTOSCALERS } from "../../schema/config/autoscaler.ts";
-import type { Field, Table } from "../../schema/config/field.ts";
+import { type Key, type Meta, metaOf, type Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "../../schema/config/pool.ts";
 import { PROVIDER, PROVIDER_TYPES, SETTINGS } from "../../schema/config/provider.ts";
@@ -19,8 +19,9 @@ export const HEAD = ["key", "type", "default", "meaning"];
 export function formatConfiguration(): string {
   const part = (title: string, table: Table, words = ""): string =>
     `\n## ${title}\n\n${words}${formatTable(HEAD, listKeys(table).map(cellsOf))}`;
-  const sections = Object.entries(ROOT).map(([key, { kind, help }]) => {
-    return [code(key), kind === "mapping" ? "mapping" : ROOT[key as "pools"].type, "–", help];
+  const sections = Object.entries<Table[string]>(ROOT).map(([key, field]) => {
+    const meta = metaOf(field);
+    return [code(key), meta.kind === "own" ? meta.type : meta.kind, "–", meta.help];
   });
   return [
     formatHead("Configuration", "the tables of `schema/config/`"),
@@ -59,7 +60,7 @@ export function listDefaults(): [path: string, value: string][] {
 }
 
 function listAutoscaler(): string[][] {
-  const type: Row = ["type", AUTOSCALERS["type"] as Field];
+  const type: Row = ["type", metaOf(AUTOSCALERS["type"] as Key<unknown, Meta>)];
   const rows = Object.entries<Table>(AUTOSCALER).flatMap(([name, table]) =>
     listKeys(table).map((row) => {
       const [key, kind, fallback, help] = cellsOf(row);
@@ -71,11 +72,11 @@ function listAutoscaler(): string[][] {
 }
 
 function formatProviders(): string {
-  const isThere = (types: Field["types"]) =>
+  const isThere = (types: Meta["types"]) =>
     types === undefined || types.some((type) => whyNoAdapter(type as "fake") === null);
   const rows = [...listKeys(PROVIDER), ...listKeys(SETTINGS)].flatMap(([key, field]) => {
     const head = SETTINGS[key.split(".")[0] as keyof typeof SETTINGS];
-    const types = "types" in (head ?? {}) ? head.types : undefined;
+    const types = head === undefined ? undefined : metaOf(head as Key<unknown, Meta>).types;
     if (!isThere(types)) return [];
     const isAll = types === undefined || types.length === PROVIDER_TYPES.length;
     const [name, type, fallback, help] = cellsOf([key, field]);

@@ -1,5 +1,5 @@
 /** Reads the settings of a `command` provider and fills in their defaults. Pure. */
-import type { ValueOf } from "../../../schema/config/field.ts";
+import { metaOf, type ValueOf } from "../../../schema/config/field.ts";
 import { SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import { wordsOf } from "../../program/program.ts";
@@ -18,8 +18,8 @@ export function readCommandSettings(
     argv: wordsOf(given.command ?? ""),
     class: cls,
     settleMs: given.settleMs ?? (cls === "tag-only" ? SETTLE_MS : 0),
-    timeoutMs: given.timeoutMs ?? SETTINGS.timeout.default,
-    canReboot: given.reboot ?? SETTINGS.reboot.default,
+    timeoutMs: given.timeoutMs ?? metaOf(SETTINGS.timeout).default,
+    canReboot: given.reboot ?? metaOf(SETTINGS.reboot).default,
   };
 }
 
@@ -38,7 +38,7 @@ export function readShellSettings(
     scripts: { start: start ?? "", stop: stop ?? "", list: list ?? "", batchStart },
     class: cls,
     settleMs: given.settleMs ?? (cls === "tag-only" ? SETTLE_MS : 0),
-    timeoutMs: given.timeoutMs ?? SETTINGS.timeout.default,
+    timeoutMs: given.timeoutMs ?? metaOf(SETTINGS.timeout).default,
     namePrefix,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Converts the checked settings of a `fake` provider into the cloud's terms. Pure.
  */
-import type { ValueOf } from "../../../schema/config/field.ts";
+import { metaOf, type ValueOf } from "../../../schema/config/field.ts";
 import { SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import { DEFAULT_TERMS } from "./world.ts";
@@ -21,7 +21,7 @@ export function readFakeSettings(name: string, settings: ProviderConfig["setting
       pricePerHour: given.pricePerHour ?? null,
     },
     settleMs: given.settleMs ?? null,
-    gpuCount: given.gpuCount ?? SETTINGS.gpu_count.default,
+    gpuCount: given.gpuCount ?? metaOf(SETTINGS.gpu_count).default,
     gpuType: given.gpuType ?? null,
     agentPath: given.agentPath ?? null,
     faultsPath: given.faults ?? null,

@@ -1,7 +1,7 @@
 /** The settings of a `lambda` provider, and its key. Adapter: reads the key's file. */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import type { ValueOf } from "../../../schema/config/field.ts";
+import { metaOf, type ValueOf } from "../../../schema/config/field.ts";
 import { type RATE_LIMIT, SETTINGS } from "../../../schema/config/provider.ts";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import { withoutEndSlash } from "../../../schema/end-slash.ts";
@@ -25,7 +25,7 @@ export function readLambdaSettings(
   env: Readonly<Record<string, string | undefined>>,
 ): Settings | string {
   const given = settings as Partial<ValueOf<typeof SETTINGS> & ValueOf<typeof RATE_LIMIT>>;
-  const name = given.apiKeyEnv ?? SETTINGS.api_key_env.default;
+  const name = given.apiKeyEnv ?? metaOf(SETTINGS.api_key_env).default;
   const key = readKey(given.apiKeyFile ?? null, name, env);
   if ("why" in key) return key.why;
   const { requestsPerSecond, launchIntervalMs } = given;
