@@ -4,7 +4,8 @@
  * Routes are found, not listed: a new one is tried, or it is named here with the reason.
  */
 import { afterEach, expect, test } from "bun:test";
-import { openApp, type App } from "../../reconciler/http/route/app.ts";
+import { openApp } from "../../reconciler/http/route/app.ts";
+import type { App } from "../../reconciler/http/route/env.ts";
 import { fullReport } from "../fuzz/document.ts";
 import { storeOf } from "../world/story.ts";
 import { exampleOf } from "./longest/schema.ts";

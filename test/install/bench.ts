@@ -8,7 +8,7 @@ import { readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
-import type { Env } from "../../reconciler/http/route/app.ts";
+import type { Env } from "../../reconciler/http/route/env.ts";
 import { installRoutes } from "../../reconciler/http/route/install.ts";
 import { digestOf, openReleases } from "../../reconciler/http/route/release-folder.ts";
 import { openReleaseKey, type ReleaseKey } from "../../reconciler/security/release-key.ts";

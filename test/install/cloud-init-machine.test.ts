@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { buildProduct, PRODUCTS, ROOT } from "../../build/product.ts";
-import type { Env } from "../../reconciler/http/route/app.ts";
+import type { Env } from "../../reconciler/http/route/env.ts";
 import { installRoutes } from "../../reconciler/http/route/install.ts";
 import { openInstall } from "../../reconciler/http/route/install.ts";
 import { openBed, type Bed } from "../real/machine/bed.ts";

@@ -21,7 +21,7 @@ import { viewPlan } from "../view/explain.ts";
 import { traceIdOf } from "../../core/trace.ts";
 import { builtinPolicy } from "../../../health/policy/builtin.ts";
 import { iso } from "../view/node.ts";
-import type { App, RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { exportAudit, ExportQuery } from "./audit.ts";
 import { asks, invalid, needs, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
 import { openSliced } from "./sliced.ts";

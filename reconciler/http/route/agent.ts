@@ -13,9 +13,9 @@ import type { Principal } from "../../security/auth.ts";
 import { plainAddress } from "../../core/address.ts";
 import { isShared } from "../../core/fold/former-boot.ts";
 import { doubtOf } from "../../core/fold/notice.ts";
-import { refuse, type App, type RoutePorts } from "./app.ts";
+import { refuse, parseJson, sayIssue, takes } from "./request.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { auditReport, remoteOf } from "./gate.ts";
-import { parseJson, sayIssue, takes } from "./request.ts";
 
 export type ReportAnswer =
   | { kind: "reply"; reply: ReportReply }

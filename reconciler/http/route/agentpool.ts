@@ -8,9 +8,17 @@ import { CommandId } from "../../../schema/id.ts";
 import { amount } from "../../../schema/number.ts";
 import type { ClaimAnswer, PoolView, Refused } from "../../core/agentpool/service.ts";
 import { summarize, viewAgentPool, viewAnswer, viewClaims } from "../view/agentpool.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
-import { durationOf, idempotencyKey, invalid, needs, readAsked, Refusal } from "./request.ts";
-import { sayNear, takes } from "./request.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
+import {
+  durationOf,
+  idempotencyKey,
+  invalid,
+  needs,
+  readAsked,
+  Refusal,
+  sayNear,
+  takes,
+} from "./request.ts";
 
 /** A job may run for weeks; what holds a slot for longer than a year is forgotten. */
 const TTL_MS_MAX = 366 * 24 * 3_600_000;

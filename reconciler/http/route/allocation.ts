@@ -2,7 +2,7 @@
 import { type Allocation, AllocationAsk } from "../../../schema/console/profile.ts";
 import { poolOf, profileOf, scoreOf } from "../../core/console/profile.ts";
 import { measureUtilisation } from "../../core/console/utilisation.ts";
-import type { App, RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { needs, readBody, takes } from "./request.ts";
 
 export function allocationRoutes(api: App, { reconciler }: RoutePorts): void {

@@ -4,29 +4,12 @@
  */
 import { Hono, type Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { GenericSchema } from "valibot";
-import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
-import type { BootstrapAttempt } from "../../../schema/bootstrap.ts";
 import { roleIncludes } from "../../../schema/credential.ts";
-import type { NodeId } from "../../../schema/id.ts";
+import type { Principal } from "../../security/auth.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { blockOf } from "../../security/audit/logins.ts";
-import type { Authority, Principal } from "../../security/auth.ts";
-import type { AgentPools } from "../../core/agentpool/service.ts";
-import type { ConsoleCluster } from "../../core/console/cluster.ts";
-import type { Clock, Log } from "../../core/clock.ts";
-import type { DemandQueue } from "../../core/console/demand.ts";
-import type { Reloader } from "../../core/reload.ts";
-import type { Ingest } from "../../runtime/ingest.ts";
-import type { Admission } from "../../security/join/admission.ts";
-import type { PodTokens } from "../../security/join/pod-token.ts";
-import type { Reconciler } from "../../runtime/loop.ts";
-import type { Simulation } from "../../runtime/simulation.ts";
-import type { WorkflowRuns } from "../../runtime/workflow/runs.ts";
-import type { Metrics } from "../metrics.ts";
 import { viewDegraded } from "../view/degraded.ts";
-import type { Store } from "../../core/store.ts";
-import { callTraceOf, readTraceparent, type Span, spanOfCall } from "../../core/trace.ts";
+import { callTraceOf, readTraceparent, spanOfCall } from "../../core/trace.ts";
 import { agentRoutes } from "./agent.ts";
 import { agentPoolRoutes } from "./agentpool.ts";
 import { adminRoutes, auditRoutes } from "./admin.ts";
@@ -34,10 +17,11 @@ import { allocationRoutes } from "./allocation.ts";
 import { configRoutes } from "./config.ts";
 import { openConsole, openGated } from "./console.ts";
 import { costRoutes } from "./cost.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { auditCall, authenticate, remoteOf } from "./gate.ts";
 import { hpaEventRoutes } from "./hpa-event.ts";
 import { historyRoutes } from "./history.ts";
-import { type InstallPorts, installRoutes } from "./install.ts";
+import { installRoutes } from "./install.ts";
 import { joinRoute, joinTokenRoutes } from "./join.ts";
 import { kubernetesRoutes } from "./kubernetes.ts";
 import { linkRoutes, LoginLinks } from "./link.ts";
@@ -50,8 +34,7 @@ import { pipelineRoutes, signedRoute } from "./pipeline.ts";
 import { poolRoutes } from "./pool.ts";
 import { poolSizeRoutes } from "./pool-size.ts";
 import { queueRoutes } from "./queue.ts";
-import type { Quota } from "./quota.ts";
-import { refusalFor } from "./request.ts";
+import { refusalFor, refuse } from "./request.ts";
 import { openRestPool } from "./rest-pool.ts";
 import { otherFleetRoutes } from "./other-fleet.ts";
 import { safetyRoutes } from "./safety.ts";
@@ -62,107 +45,7 @@ import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
 import { workflowRoutes } from "./workflow.ts";
 
-export type RoutePorts = {
-  reconciler: Reconciler;
-  ingest: Ingest;
-  authority: Authority;
-  store: Store;
-  metrics: Metrics;
-  /** Rate limits of agents. */
-  quota: Quota;
-  clock: Clock;
-  log: Log;
-  /** A fresh id, for commands, tokens and requests. */
-  newId(): string;
-  /** A fresh secret of 256 bits. */
-  newSecret(): string;
-  /** Writes a copy of the database and returns its path; `null` with a database server. */
-  backup: (() => Promise<string>) | null;
-  /** What machines download; `null` = nothing is served. */
-  install: InstallPorts | null;
-  /** The set-up of a node that runs in this process, with its output so far. */
-  live(node: NodeId): BootstrapAttempt | null;
-  /** Joins, rotation, audit and failed logins; `null` in simulations. */
-  admission: Admission | null;
-  /** Checks the tokens of agents in pods; `null` without a cluster. */
-  pods: PodTokens | null;
-  /** The fleet's own certificate authority, PEM, which agents pin by its fingerprint. */
-  caPem: string | null;
-  /** Why the server is not ready; empty = ready. */
-  notReady(): Promise<string[]>;
-  /** Reloads of the configuration; `null` in simulations and before the process listens. */
-  reloader(): Reloader | null;
-  /** What people broke on purpose; `null` in virtual time. */
-  simulation: Simulation | null;
-  /** Workflows that this process runs as leader. */
-  workflows: WorkflowRuns;
-  /** Where calls that change something are traced; `null` = nowhere. */
-  traces: { take(spans: readonly Span[]): void } | null;
-  /** Pools of worker pods; the leader serves them. */
-  agentPools: AgentPools;
-  /** The cluster that the console shows; `null` without one, and on a standby. */
-  console: ConsoleCluster | null;
-  /** The demand queue; the leader serves it. */
-  queue: DemandQueue;
-  /** Host names, besides addresses, that requests without a token may use. */
-  names: ReadonlySet<string>;
-};
-
-export type Env = {
-  /** `remote` is the address of the socket's other end, if there is a socket. */
-  Bindings: {
-    remote?: string;
-    /** For calls inside this process: who makes the call, already checked. */
-    principal?: Principal;
-    /** True if the leader does not answer and this standby answers from its own copy. */
-    standby?: boolean;
-  };
-  Variables: {
-    principal: Principal;
-    requestId: string;
-    /** For the audit: the error code, and caller and target where the path does not name them. */
-    code: ErrorCode;
-    who: string;
-    target: string;
-    /** For the audit: the Kubernetes namespace of the target, and why the call was refused. */
-    namespace: string;
-    detail: string;
-    /** What the route declared to read: see `takes` and `asks`. */
-    takes: GenericSchema;
-    asks: GenericSchema;
-    /** The audit row exists already. */
-    audited: boolean;
-    /** The audit row of an action that began; its outcome is recorded with the answer. */
-    begun: number;
-    /** A read that has an audit row. */
-    recorded: boolean;
-  };
-};
-export type App = Hono<Env>;
-
 const READS = /^(?:GET|HEAD|OPTIONS)$/;
-/** The console's API, whose errors are flat. */
-export const CONSOLE = /^\/api\/(?:admin|allocations|hpa-events|pipelines|queue)(?:\/|$)/;
-
-/** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
-export function refuse(
-  c: Context<Env>,
-  code: ErrorCode,
-  message: string,
-  details: Record<string, unknown> = {},
-  retryS = 1,
-): Response {
-  c.set("code", code);
-  // What is wrong with a body is told by quoting it, and the audit keeps no body.
-  if (code !== "invalid_argument") c.set("detail", message);
-  if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
-  const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
-  if (passing) c.header("Retry-After", String(retryS));
-  const error = { code, message, details, request_id: c.get("requestId") ?? "" };
-  const body = CONSOLE.test(c.req.path) ? { error: message, code } : { error };
-  return c.json(body, ERROR_STATUS[code]);
-}
-
 /** Gives the call its trace: the caller's, or a new one. */
 async function traceCall(
   c: Context<Env>,
@@ -281,21 +164,4 @@ function sendMetrics(c: Context<Env>, ports: RoutePorts, pages: Pages): Response
 
 function tooLarge(c: Context): Response {
   return refuse(c as Context<Env>, "too_large", "the request body is too large for this route");
-}
-
-/**
- * The same error shape for a request that does not reach the application, such as a refused
- * upgrade. `retryMs` becomes `Retry-After`; `status` replaces the code's own.
- */
-export function refuseUpgrade(
-  code: ErrorCode,
-  message: string,
-  more: { retryMs?: number | null; status?: number } = {},
-): Response {
-  const { retryMs = null, status = ERROR_STATUS[code] } = more;
-  const error = { code, message, details: {}, request_id: "" };
-  const answer = Response.json({ error }, { status });
-  if (status === 401) answer.headers.set("WWW-Authenticate", 'Bearer realm="navarch"');
-  if (retryMs !== null) answer.headers.set("Retry-After", String(Math.ceil(retryMs / 1_000)));
-  return answer;
 }

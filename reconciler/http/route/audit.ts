@@ -10,7 +10,7 @@ import { csvLine } from "../../../schema/csv.ts";
 import type { ActedRow, Audit } from "../../security/audit/audit.ts";
 import type { Authority } from "../../security/auth.ts";
 import { iso } from "../view/node.ts";
-import type { Env } from "./app.ts";
+import type { Env } from "./env.ts";
 import { parse, queryNumber, queryTime, readQuery } from "./request.ts";
 import { openSliced } from "./sliced.ts";
 import { parseInstant } from "../../../schema/instant.ts";

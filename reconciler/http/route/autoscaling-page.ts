@@ -4,7 +4,7 @@
  */
 import { autoscalingPage, HPAS_SHOWN, servicePage } from "../page/autoscaling.ts";
 import type { Page } from "../page/page.ts";
-import type { RoutePorts } from "./app.ts";
+import type { RoutePorts } from "./env.ts";
 import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { viewTimeline } from "./hpa-event.ts";
 import { invalid, Refusal } from "./request.ts";

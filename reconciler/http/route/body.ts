@@ -11,7 +11,7 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { ErrorCode } from "../../../schema/api.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import type { Principal } from "../../security/auth.ts";
-import { refuseUpgrade } from "./app.ts";
+import { refuseUpgrade } from "./request.ts";
 import { type Displaced, readAll } from "./read-all.ts";
 
 /** The sender of a body, and its limits. */

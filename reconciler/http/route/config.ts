@@ -11,7 +11,7 @@ import { formatConfig } from "../../config/secret.ts";
 import { type Loaded, policyId, type Reloader } from "../../core/reload.ts";
 import { viewConfigDiff } from "../view/config-diff.ts";
 import { viewConfigStatus, viewReload } from "../view/config-status.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { needs, readAsked, readBody, Refusal, sayIssue, takes } from "./request.ts";
 
 const Ask = v.strictObject({ allow_pool_removal: v.optional(v.boolean()) });

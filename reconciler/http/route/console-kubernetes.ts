@@ -9,7 +9,7 @@ import type { Asked, ConsoleCluster, FluxVerb, PodRef } from "../../core/console
 import { FLUX_VERBS } from "../../core/console/cluster.ts";
 import { fluxKindOf } from "../../core/console/flux.ts";
 import { fleetLine, isEnded, viewNodes } from "../../core/console/node.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { clusterOf, isPlace, nameOf, namespace, valueOf } from "./console-cluster.ts";
 import { logRoutes } from "./console-log.ts";
 import { beginAudit } from "./gate.ts";

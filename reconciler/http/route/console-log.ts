@@ -6,7 +6,7 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import * as v from "valibot";
 import type { LogQuery } from "../../core/console/cluster.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { hasRole, isInternal, remoteOf, shownBy } from "./gate.ts";
 import { clusterOf, labelOf, nameOf, namespace, valueOf } from "./console-cluster.ts";
 import { Followers } from "./follower.ts";

@@ -6,7 +6,7 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import type { CommandType } from "../../../schema/command.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { findNode } from "./find-node.ts";
 import { nodeNamed } from "./locate-node.ts";
 import { giveOrder } from "./order.ts";

@@ -4,7 +4,7 @@
  */
 import { Hono } from "hono";
 import { isInNetworks } from "../../core/network.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { listAudit, ListQuery } from "./audit.ts";
 import { consoleKubernetesRoutes } from "./console-kubernetes.ts";
 import { consoleNodeRoutes } from "./console-node.ts";

@@ -4,7 +4,7 @@ import type { CostView } from "../../../schema/cost-view.ts";
 import { DAY_MS, dayOf, monthOf, type Span, spanOfMonth } from "../../core/cost/calendar.ts";
 import { MONTHS_KEPT } from "../../core/cost/charge.ts";
 import { viewCost } from "../view/cost.ts";
-import type { App, RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { asks, invalid, needs, readQuery } from "./request.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 

@@ -12,7 +12,7 @@ import { pathOf, say } from "../page/cell.ts";
 import { deploymentPage, NODES_SHOWN, podPath } from "../page/deployment.ts";
 import type { Page } from "../page/page.ts";
 import { podEventsPage, podLogPage, podPage, TAIL_DEFAULT, TAILS } from "../page/pod.ts";
-import type { RoutePorts } from "./app.ts";
+import type { RoutePorts } from "./env.ts";
 import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { readPipelines } from "./pipeline.ts";
 import { invalid, Refusal } from "./request.ts";

@@ -5,7 +5,7 @@ import type { Node } from "../../../schema/node.ts";
 import { confirmHold, confirmOrder, confirmRelease } from "../page/confirm.ts";
 import { nodePath, poolPath } from "../page/node-cell.ts";
 import { orderWords } from "../page/node.ts";
-import type { RoutePorts } from "./app.ts";
+import type { RoutePorts } from "./env.ts";
 import { nodeNamed } from "./locate-node.ts";
 import { viewOf } from "./node.ts";
 import { previewOrder, type OrderPreview } from "./order.ts";

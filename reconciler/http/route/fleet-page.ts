@@ -22,7 +22,7 @@ import { isoOrNull, viewHealthEvent } from "../view/node.ts";
 import { sayPhase, viewRepair } from "../view/repair.ts";
 import { viewEvent } from "./admin.ts";
 import { agentPoolNamed } from "./agentpool.ts";
-import type { RoutePorts } from "./app.ts";
+import type { RoutePorts } from "./env.ts";
 import { nodeNamed, viewCommand } from "./locate-node.ts";
 import { attemptsOf, explainOf, rungOf, viewOf } from "./node.ts";
 import { explainPoolOf, poolNamed, statusView } from "./pool.ts";

@@ -15,9 +15,9 @@ import { emptyChange } from "../../core/store.ts";
 import { actOf } from "../../security/audit/act.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
 import { Sessions } from "../../security/session.ts";
-import { refuse, refuseUpgrade, type Env, type RoutePorts } from "./app.ts";
+import { refuse, refuseUpgrade, Refusal } from "./request.ts";
+import type { Env, RoutePorts } from "./env.ts";
 import { SESSION_COOKIE } from "./page-frame.ts";
-import { Refusal } from "./request.ts";
 
 /** The object of a path: its second part, where the first names a kind of object. */
 const KINDS =

@@ -4,7 +4,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { RecordedNode, RecordedPage } from "../../../schema/past.ts";
 import { policyNodeOf } from "../../core/fold/rejudge.ts";
 import { iso } from "../view/node.ts";
-import type { App, RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { asks, needs, queryNumber, queryTime, readQuery } from "./request.ts";
 
 /** About a megabyte, and some milliseconds of the loop. */

@@ -8,7 +8,7 @@ import type { HpaEvents, ServiceTimeline } from "../../../schema/console/hpa.ts"
 import type { ServiceRef } from "../../core/console/hpa.ts";
 import type { HpaLog } from "../../core/console/hpa-log.ts";
 import { HPA_EVENTS_MAX } from "../../core/console/hpa-log.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { clusterOf, isObjectName, isPlace, namespace, valueOf } from "./console-cluster.ts";
 import { asks, invalid, needs, queryNumber, readQuery, Refusal } from "./request.ts";
 

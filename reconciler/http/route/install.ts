@@ -11,17 +11,16 @@ import { join } from "node:path";
 import type { Context } from "hono";
 import { formatInstaller, isInstallerServer } from "../../../bootstrap/install/script.ts";
 import { NODE_UNIT } from "../../../bootstrap/install/script.ts";
-import type { App, Env } from "./app.ts";
-import { openReleases, type OwnRelease } from "./release-folder.ts";
-import { digestOf, type Release, type ReleaseFile, type Releases } from "./release-folder.ts";
-import { openReleaseKey, type ReleaseKey } from "../../security/release-key.ts";
-
-export type InstallPorts = {
-  releases: Releases;
-  key: ReleaseKey;
-  /** The URL that nodes dial; `null` = the one that the request was sent to. */
-  server(): string | null;
-};
+import type { App, Env } from "./env.ts";
+import {
+  openReleases,
+  type OwnRelease,
+  digestOf,
+  type InstallPorts,
+  type Release,
+  type ReleaseFile,
+} from "./release-folder.ts";
+import { openReleaseKey } from "../../security/release-key.ts";
 
 export type InstallFrom = {
   /** The state folder: the key, and the first place to look for releases (`release/VERSION`). */

@@ -22,10 +22,19 @@ import type { JoinAnswer } from "../../security/join/joins.ts";
 import type { Sight } from "../../security/join/place.ts";
 import type { CountedToken } from "../../core/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
-import { refuse, type App, type Env, type RoutePorts } from "./app.ts";
+import {
+  refuse,
+  durationOf,
+  invalid,
+  needs,
+  readAsked,
+  readBody,
+  Refusal,
+  unknown,
+  takes,
+} from "./request.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { remoteOf, TOO_MANY, turnAway } from "./gate.ts";
-import { durationOf, invalid, needs, readAsked, readBody, Refusal, unknown } from "./request.ts";
-import { takes } from "./request.ts";
 
 const TTL_DEFAULT = "1h";
 /** Longer ones are passwords in scripts; a machine image that outlives one needs another way. */

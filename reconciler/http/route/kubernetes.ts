@@ -7,7 +7,7 @@ import { sayBroken } from "../../core/fold/uncordon.ts";
 import { countNodes, missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { iso } from "../view/node.ts";
-import type { App, RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { needs, Refusal } from "./request.ts";
 
 /** A webhook that refuses everything would otherwise fill pages. */

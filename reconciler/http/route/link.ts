@@ -7,7 +7,7 @@ import type { LoginLinkView } from "../../../schema/credential.ts";
 import { hashToken } from "../../security/auth.ts";
 import type { Clock } from "../../core/clock.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { needs, Refusal } from "./request.ts";
 
 const LINK_MS = 10 * 60_000;

@@ -7,7 +7,7 @@ import { deleteCookie, setCookie } from "hono/cookie";
 import { hashToken, type Judgement } from "../../security/auth.ts";
 import { SESSION_MS } from "../../security/session.ts";
 import { formatLogin, formatOnce } from "../page/form.ts";
-import type { Env, RoutePorts } from "./app.ts";
+import type { Env, RoutePorts } from "./env.ts";
 import { messageOf, remoteOf, suspectOf, TOO_MANY } from "./gate.ts";
 import type { LoginLinks } from "./link.ts";
 import type { ConsolePages } from "./page.ts";

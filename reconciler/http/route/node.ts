@@ -19,12 +19,22 @@ import { sayFreeze } from "../view/held-back.ts";
 import { freezeOf } from "../view/safety.ts";
 import { viewWorkerOf } from "../view/agentpool.ts";
 import { viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { locateNode, viewCommand } from "./locate-node.ts";
 import { listNodes, matches, NodeQuery } from "./node-list.ts";
 import { Order, order } from "./order.ts";
-import { asks, eventBy, needs, OfNode, takes } from "./request.ts";
-import { readQuery, readAsked, reasonOrNone, Refusal, sayReason } from "./request.ts";
+import {
+  asks,
+  eventBy,
+  needs,
+  OfNode,
+  takes,
+  readQuery,
+  readAsked,
+  reasonOrNone,
+  Refusal,
+  sayReason,
+} from "./request.ts";
 
 export function viewOf(ports: RoutePorts, node: Node): NodeView {
   const pool = ports.reconciler.activeConfig().pools.find((one) => one.name === node.pool);

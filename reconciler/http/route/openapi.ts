@@ -1,7 +1,7 @@
 /** `/openapi.json`: this API in OpenAPI 3.1; `/docs`: the same to read. For viewers and above. */
 import document from "../openapi.json" with { type: "json" };
 import { type ApiDocument, referencePage } from "../page/reference.ts";
-import type { App, RoutePorts } from "./app.ts";
+import type { App, RoutePorts } from "./env.ts";
 import { auditCall, authenticate } from "./gate.ts";
 import { needs } from "./request.ts";
 import { addPage, type Site } from "./site.ts";

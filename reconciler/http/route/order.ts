@@ -7,10 +7,17 @@ import { CommandId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { judgeCommand } from "../../core/fold/command.ts";
 import { emptyChange } from "../../core/store.ts";
-import type { Env, RoutePorts } from "./app.ts";
+import type { Env, RoutePorts } from "./env.ts";
 import { locateNode, viewCommand } from "./locate-node.ts";
-import { durationOf, eventBy, idempotencyKey } from "./request.ts";
-import { readAsked, reasonOrNone, Refusal, sayReason } from "./request.ts";
+import {
+  durationOf,
+  eventBy,
+  idempotencyKey,
+  readAsked,
+  reasonOrNone,
+  Refusal,
+  sayReason,
+} from "./request.ts";
 
 export type OrderRequest = Pick<Command, "type" | "reason" | "force" | "timeoutMs">;
 

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { FleetChangeView } from "../../../schema/fleet-view.ts";
 import { adoptFleet, type FleetAnswer, ignoreFleet } from "../../core/fold/adopt-fleet.ts";
 import { viewFleets } from "../view/stranger.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { needs, readAsked, reasonOrNone, Refusal, sayNear, takes } from "./request.ts";
 
 const Asked = v.strictObject({ reason: reasonOrNone });

@@ -16,7 +16,7 @@ import { viewCost } from "../view/cost.ts";
 import { viewPlan } from "../view/explain.ts";
 import { groupWaits, type WaitGroup } from "../view/wait.ts";
 import { viewEvent } from "./admin.ts";
-import type { RoutePorts } from "./app.ts";
+import type { RoutePorts } from "./env.ts";
 import { readRecords } from "./audit.ts";
 import { spanOf } from "./cost.ts";
 import { invalid, Refusal } from "./request.ts";

@@ -7,7 +7,7 @@ import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import { ASSETS } from "../page/asset.ts";
 import { formatRefusal } from "../page/form.ts";
 import { formatPage } from "../page/layout.ts";
-import type { Env } from "./app.ts";
+import type { Env } from "./env.ts";
 import { Refusal } from "./request.ts";
 
 /** Pages, which a standby asks of the leader. Every page's path must match; a test compares. */

@@ -13,7 +13,7 @@ import { ASSETS } from "../page/asset.ts";
 import { formatConfirmation, formatRefusal } from "../page/form.ts";
 import { type Entry, formatPage, type Notice } from "../page/layout.ts";
 import type { Page, ReaderRole, Tone } from "../page/page.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { autoscalingPages } from "./autoscaling-page.ts";
 import { deploymentPages } from "./deployment-page.ts";
 import { fleetActions } from "./fleet-action.ts";

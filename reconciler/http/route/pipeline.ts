@@ -13,10 +13,19 @@ import { PipelineReport } from "../../../schema/console/pipeline.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { suggestForPipeline } from "../../core/console/pipeline.ts";
 import { iso } from "../view/node.ts";
-import { type App, type Env, refuse, type RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
+import {
+  refuse,
+  asks,
+  invalid,
+  needs,
+  queryNumber,
+  readBody,
+  readQuery,
+  Refusal,
+  takes,
+} from "./request.ts";
 import { auditCall, remoteOf, TOO_MANY } from "./gate.ts";
-import { asks, invalid, needs, queryNumber, readBody, readQuery } from "./request.ts";
-import { Refusal, takes } from "./request.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 
 export const SIGNATURE = "x-hub-signature-256";

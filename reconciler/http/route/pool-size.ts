@@ -19,11 +19,18 @@ import type { UnitOfWork } from "../../core/unit-of-work.ts";
 import { desiredOf } from "../../core/fleet.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewMembers } from "../view/member.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { findNode } from "./find-node.ts";
 import { locatePool, nodesOf, statusView } from "./pool.ts";
-import { idempotencyKey, needs, readAsked, reasonOrNone, Refusal } from "./request.ts";
-import { sayNear, takes } from "./request.ts";
+import {
+  idempotencyKey,
+  needs,
+  readAsked,
+  reasonOrNone,
+  Refusal,
+  sayNear,
+  takes,
+} from "./request.ts";
 
 /** Longer lists are more likely a mistake. */
 const REMOVED_MAX = 1_000;

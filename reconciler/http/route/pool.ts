@@ -15,9 +15,17 @@ import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewPoolCost } from "../view/cost.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { holdOf } from "../view/safety.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
-import { eventBy, invalid, needs, readAsked, Refusal, sayReason, unknown } from "./request.ts";
-import { takes } from "./request.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
+import {
+  eventBy,
+  invalid,
+  needs,
+  readAsked,
+  Refusal,
+  sayReason,
+  unknown,
+  takes,
+} from "./request.ts";
 import { endOf, HOLD_DEFAULT_MS, Lift, safetySource, Veto } from "./safety.ts";
 
 export function poolRoutes(api: App, ports: RoutePorts): void {

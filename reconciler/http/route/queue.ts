@@ -14,9 +14,18 @@ import {
 } from "../../../schema/console/queue.ts";
 import type { DemandAnswer } from "../../core/console/demand.ts";
 import { iso } from "../view/node.ts";
-import { type App, type Env, refuse, type RoutePorts } from "./app.ts";
-import { asks, idempotencyKey, needs, queryNumber, readBody } from "./request.ts";
-import { readQuery, Refusal, takes } from "./request.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
+import {
+  refuse,
+  asks,
+  idempotencyKey,
+  needs,
+  queryNumber,
+  readBody,
+  readQuery,
+  Refusal,
+  takes,
+} from "./request.ts";
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;

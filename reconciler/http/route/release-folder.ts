@@ -10,6 +10,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { compareVersions } from "../../../schema/release.ts";
+import type { ReleaseKey } from "../../security/release-key.ts";
 
 export type ReleaseFile = {
   /** Hex, as listed; the downloader verifies the file against it. */
@@ -29,6 +30,14 @@ export type Releases = {
   find(version: string): Promise<Release | null>;
   /** The version of this control plane itself if it is here, else the newest; `null` = none. */
   latest(): Promise<Release | null>;
+};
+
+/** What machines download. */
+export type InstallPorts = {
+  releases: Releases;
+  key: ReleaseKey;
+  /** The URL that nodes dial; `null` = the one that the request was sent to. */
+  server(): string | null;
 };
 
 /** The release that the running program belongs to. */

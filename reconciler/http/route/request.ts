@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import * as v from "valibot";
-import type { ErrorCode } from "../../../schema/api.ts";
+import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import { type NarrowRole, roleIncludes, type Role } from "../../../schema/credential.ts";
 import { cutText } from "../../../schema/cut-text.ts";
 import { parseDuration } from "../../../schema/duration.ts";
@@ -12,7 +12,7 @@ import type { EventDraft } from "../../../schema/event.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { StaleEpoch, StoreFailed } from "../../core/store.ts";
-import type { Env, RoutePorts } from "./app.ts";
+import type { Env, RoutePorts } from "./env.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 
 /** A message may name what was sent, and that may be as long as a body. */
@@ -36,6 +36,45 @@ export function refusalFor(error: unknown): Refusal | null {
   // Another replica leads. Nothing was written, so the same request can be repeated there.
   if (error instanceof StaleEpoch) return new Refusal("not_leader", error.message);
   return error instanceof StoreFailed ? new Refusal("unavailable", error.message) : null;
+}
+
+/** The console's API, whose errors are flat. */
+export const CONSOLE = /^\/api\/(?:admin|allocations|hpa-events|pipelines|queue)(?:\/|$)/;
+
+/** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
+export function refuse(
+  c: Context<Env>,
+  code: ErrorCode,
+  message: string,
+  details: Record<string, unknown> = {},
+  retryS = 1,
+): Response {
+  c.set("code", code);
+  // What is wrong with a body is told by quoting it, and the audit keeps no body.
+  if (code !== "invalid_argument") c.set("detail", message);
+  if (code === "unauthenticated") c.header("WWW-Authenticate", 'Bearer realm="navarch"');
+  const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
+  if (passing) c.header("Retry-After", String(retryS));
+  const error = { code, message, details, request_id: c.get("requestId") ?? "" };
+  const body = CONSOLE.test(c.req.path) ? { error: message, code } : { error };
+  return c.json(body, ERROR_STATUS[code]);
+}
+
+/**
+ * The same error shape for a request that does not reach the application, such as a refused
+ * upgrade. `retryMs` becomes `Retry-After`; `status` replaces the code's own.
+ */
+export function refuseUpgrade(
+  code: ErrorCode,
+  message: string,
+  more: { retryMs?: number | null; status?: number } = {},
+): Response {
+  const { retryMs = null, status = ERROR_STATUS[code] } = more;
+  const error = { code, message, details: {}, request_id: "" };
+  const answer = Response.json({ error }, { status });
+  if (status === 401) answer.headers.set("WWW-Authenticate", 'Bearer realm="navarch"');
+  if (retryMs !== null) answer.headers.set("Retry-After", String(Math.ceil(retryMs / 1_000)));
+  return answer;
 }
 
 /** Throws that the request itself is wrong. */

@@ -6,7 +6,7 @@ import { Hono, type Context } from "hono";
 import type { PoolView } from "../../core/agentpool/service.ts";
 import { viewRestPool, viewRestStatus } from "../view/agentpool.ts";
 import { servedPools } from "./agentpool.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { counted, Followers } from "./follower.ts";
 import { auditCall, authenticate, hasRole, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";

@@ -12,10 +12,20 @@ import { factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewDegraded } from "../view/degraded.ts";
 import { viewTrust } from "../view/trust.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { viewBroken } from "./simulation.ts";
-import { durationOf, eventBy, invalid, needs, takes } from "./request.ts";
-import { readAsked, reasonOrNone, Refusal, sayNear, sayReason } from "./request.ts";
+import {
+  durationOf,
+  eventBy,
+  invalid,
+  needs,
+  takes,
+  readAsked,
+  reasonOrNone,
+  Refusal,
+  sayNear,
+  sayReason,
+} from "./request.ts";
 
 /** docs/reference/safety.md#holds */
 export const HOLD_DEFAULT_MS = 24 * 3_600_000;

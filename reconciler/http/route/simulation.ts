@@ -22,10 +22,19 @@ import { isSimulated } from "../../core/adapter.ts";
 import type { FaultInjector, InjectedFault } from "../../core/fault-injector.ts";
 import type { WorkerMachines } from "../../runtime/simulation.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { locateNode } from "./locate-node.ts";
-import { durationOf, eventBy, idempotencyKey, invalid, needs, readAsked } from "./request.ts";
-import { Refusal, sayNear, takes } from "./request.ts";
+import {
+  durationOf,
+  eventBy,
+  idempotencyKey,
+  invalid,
+  needs,
+  readAsked,
+  Refusal,
+  sayNear,
+  takes,
+} from "./request.ts";
 import * as v from "valibot";
 
 /** A body without keys. */

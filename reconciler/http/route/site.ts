@@ -4,7 +4,7 @@
  */
 import type { Html, Page, ReaderRole, Tone } from "../page/page.ts";
 import { Refusal } from "./request.ts";
-import type { RoutePorts } from "./app.ts";
+import type { RoutePorts } from "./env.ts";
 
 /** What a page may depend on: no name, no cookie, so that readers of one role share it. */
 export type Asked = {

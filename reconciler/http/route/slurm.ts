@@ -15,7 +15,7 @@ import { expandHostlist } from "../../core/slurm/hostlist.ts";
 import { isPowered, POWER_VERBS, type PowerVerb, tellPower } from "../../core/slurm/power-save.ts";
 import { slotOfName } from "../../core/slurm/slot-name.ts";
 import { viewSlurmCluster } from "../view/slurm-cluster.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { idempotencyKey, invalid, needs, readAsked, Refusal, takes } from "./request.ts";
 
 const JOBS_SHOWN = 5;

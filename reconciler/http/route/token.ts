@@ -12,9 +12,19 @@ import { endBoth } from "../../core/fold/former-boot.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { sharesKey } from "./agent.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
-import { asks, durationOf, eventBy, invalid, needs, OfNode, readAsked } from "./request.ts";
-import { readQuery, Refusal, takes } from "./request.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
+import {
+  asks,
+  durationOf,
+  eventBy,
+  invalid,
+  needs,
+  OfNode,
+  readAsked,
+  readQuery,
+  Refusal,
+  takes,
+} from "./request.ts";
 
 /** A shorter life is a mistyped unit: it would end before the token is shown. */
 const LIFE_MS_MIN = 1_000;

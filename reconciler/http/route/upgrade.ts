@@ -9,10 +9,19 @@ import type { CampaignFact, UpgradeView } from "../../../schema/upgrade.ts";
 import { isRelease, RELEASE_EXPECTED } from "../../../schema/release.ts";
 import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../view/upgrade.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { digestOf, parseSums, type Release } from "./release-folder.ts";
-import { durationOf, eventBy, invalid, needs, takes } from "./request.ts";
-import { readAsked, reasonOrNone, Refusal, sayReason } from "./request.ts";
+import {
+  durationOf,
+  eventBy,
+  invalid,
+  needs,
+  takes,
+  readAsked,
+  reasonOrNone,
+  Refusal,
+  sayReason,
+} from "./request.ts";
 
 /** Download, start and one full check (once a minute) on a slow machine. */
 export const DEADLINE_DEFAULT_MS = 3 * 60_000;

@@ -11,12 +11,21 @@ import { managerOf } from "../../runtime/workflow/runs.ts";
 import type { RunLog } from "../../runtime/workflow/run-log.ts";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./app.ts";
+import type { App, Env, RoutePorts } from "./env.ts";
 import { counted, Followers } from "./follower.ts";
 import { hasRole, remoteOf, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";
-import { idempotencyKey, invalid, needs, parseJson, queryNumber, readQuery } from "./request.ts";
-import { asks, parse, Refusal } from "./request.ts";
+import {
+  idempotencyKey,
+  invalid,
+  needs,
+  parseJson,
+  queryNumber,
+  readQuery,
+  asks,
+  parse,
+  Refusal,
+} from "./request.ts";
 import { openSliced } from "./sliced.ts";
 
 /** A comment is sent when nothing else is, so that proxies keep the connection. */
