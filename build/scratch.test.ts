@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { clearScratch, clearStale, openScratch } from "./scratch.ts";
+import { clearScratch, clearStale, fastRoot, openScratch } from "./scratch.ts";
 
 let root = "";
 beforeAll(() => {
@@ -66,8 +66,17 @@ describe("clearStale()", () => {
     const own = openScratch(root);
     const others = join(root, "navarch-test-notes");
     mkdirSync(others);
-    expect(await clearStale(root)).toEqual([`folder ${stale}`]);
+    expect(await clearStale([root])).toEqual([`folder ${stale}`]);
     expect(readdirSync(root)).not.toContain(`navarch-test-${dead.pid}-abcdef`);
     expect([existsSync(own), existsSync(others)]).toEqual([true, true]);
+  });
+});
+
+describe("fastRoot()", () => {
+  test("is a folder with room from which a program runs", () => expect(fastRoot(root)).toBe(root));
+
+  test("is the usual one where there is no folder in memory, or no room in it", () => {
+    expect(fastRoot(join(root, "none"))).toBe(tmpdir());
+    expect(fastRoot("/proc")).toBe(tmpdir());
   });
 });

@@ -10,7 +10,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { PRODUCTS, ROOT, isStale } from "./product.ts";
-import { clearScratch, clearStale, openScratch } from "./scratch.ts";
+import { clearScratch, clearStale, fastRoot, openScratch } from "./scratch.ts";
 import { type Lane, LANE_VARIABLE, LANES, MACHINES, TRACKS } from "./lane.ts";
 import { lanesOfCheck, recordPass } from "./lane-record.ts";
 import { EMPTY, foldLine, formatCounts, isFileLine, joinVerdicts, judgeRun } from "./tally.ts";
@@ -55,15 +55,22 @@ async function succeeds(command: readonly string[]): Promise<boolean> {
   return (await child.exited) === 0;
 }
 
+type RunOptions = {
+  lane?: Lane | null;
+  maySkip?: boolean;
+  /** Where its temporary folder lies. */
+  root?: string;
+};
+
 /** Runs tests for at most `limitMs`, with a temporary folder of their own. */
 async function runTests(
   stage: string,
   args: readonly string[],
   limitMs: number,
-  { lane = null, maySkip = false }: { lane?: Lane | null; maySkip?: boolean } = {},
+  { lane = null, maySkip = false, root }: RunOptions = {},
 ): Promise<Verdict> {
   const startMs = performance.now();
-  const scratch = openScratch();
+  const scratch = openScratch(root);
   const timings = join(scratch, "timings.json");
   // Bun updates the first file of times that it is given.
   const options = [`--timeout=${TEST_MS}`, `--timings=${timings}`, "--update-timings"];
@@ -200,7 +207,7 @@ function runOrdinary(machines: readonly string[], limitMs: number): Promise<Verd
   const others = [...machines, ...LANES.flatMap(({ tests }) => tests).map((path) => `${path}/**`)];
   const workers = [`--parallel=${WORKERS}`, "--no-isolate", `--timings=${SLOW}`];
   const ignored = others.map((path) => `--path-ignore-patterns=${path}`);
-  return runTests("ordinary", [...workers, ...ignored], limitMs);
+  return runTests("ordinary", [...workers, ...ignored], limitMs, { root: fastRoot() });
 }
 
 type LaneRun = { chosen: Chosen; machines: readonly string[]; leftMs(): number };
