@@ -7,6 +7,7 @@ import { RECONCILER } from "../../schema/audit.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { AuditTable } from "../core/store-table.ts";
 import type { ScriptRecord } from "../provider/command/shell.ts";
+import { actOf } from "../security/audit/act.ts";
 import { Audit } from "../security/audit/audit.ts";
 
 type From = {
@@ -25,7 +26,7 @@ const SECRET_NAME = /TOKEN|SECRET|PASSW|CREDENTIAL|APIKEY|API_KEY|PRIVATE_KEY|AC
 const SECRET_CHARS_MIN = 8;
 
 export function openScriptRecord({ clock, log, table, env, secrets }: From): ScriptRecord {
-  const audit = new Audit({ table, clock, log });
+  const audit = new Audit({ table, clock, log, actOf: (method) => actOf(method) });
   const inherited = Object.entries(env).flatMap(([name, value]) => {
     const isSecret = SECRET_NAME.test(name) && value !== undefined;
     return isSecret && value.length >= SECRET_CHARS_MIN ? [value] : [];

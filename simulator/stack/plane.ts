@@ -13,7 +13,7 @@ import type { Provider } from "../../reconciler/core/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/http/route/agent.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp } from "../../reconciler/http/route/app.ts";
-import type { App, RoutePorts } from "../../reconciler/http/route/env.ts";
+import type { App, RoutePorts } from "../../reconciler/http/route/route.ts";
 import { openReadiness } from "../../reconciler/http/route/ready.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { resourceOf } from "../../reconciler/kubernetes/client.ts";

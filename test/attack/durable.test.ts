@@ -5,7 +5,7 @@
  */
 import { afterEach, expect, test } from "bun:test";
 import { openApp } from "../../reconciler/http/route/app.ts";
-import type { App } from "../../reconciler/http/route/env.ts";
+import type { App } from "../../reconciler/http/route/route.ts";
 import { fullReport } from "../fuzz/document.ts";
 import { storeOf } from "../world/story.ts";
 import { exampleOf } from "./longest/schema.ts";

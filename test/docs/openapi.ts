@@ -1,6 +1,6 @@
 /**
  * `reconciler/http/openapi.json`: every route with the schemas that check its body and query
- * (`takes`, `asks`), the types that it answers (`openapi-answer.ts`), and who may call it. OpenAPI
+ * (its row), the types that it answers (`openapi-answer.ts`), and who may call it. OpenAPI
  * 3.1, whose schemas are JSON Schema 2020-12.
  */
 import { join } from "node:path";
@@ -11,36 +11,21 @@ import type { GenericSchema } from "valibot";
 import { ROOT } from "../../build/product.ts";
 import { ERROR_STATUS } from "../../schema/api.ts";
 import { VERSION } from "../../schema/version.ts";
-import { type DescribedRoute, describeRoutes } from "./api.ts";
+import { type Route, sectionOf } from "../../reconciler/http/route/route.ts";
+import { partsOf, ROUTES } from "../../reconciler/http/route/table.ts";
+import { sayAccess } from "./api.ts";
 
 export type Schema = { [key: string]: unknown };
 type Parameter = { name: string; in: string; required: boolean; schema: unknown };
-/** Answered besides 200: made at once, or accepted and not yet done. */
-const STATUS: Readonly<Record<string, readonly string[]>> = {
-  "POST /v1/tokens": ["201"],
-  "POST /v1/join-tokens": ["201"],
-  "POST /v1/agent/join": ["200", "201"],
-  "POST /v1/pools/:namespace/:pool/claims": ["200", "201", "202"],
-  "POST /v1/upgrade": ["200", "202"],
-  "POST /v1/workflows": ["202"],
-  "POST /v1/workflows/:id/cancel": ["202"],
-};
-/** Orders to a node wait for the loop a moment, and are accepted if it takes longer. */
-const ORDER = /^POST \/v1\/nodes\/:id\/(?:cordon|uncordon|drain|replace|terminate)$/;
-/** Routes whose answer is no JSON. */
-const TEXT = new RegExp(
-  "^GET /(?:healthz|readyz|metrics|asset|v1/audit/export|ca\\.pem|install\\.sh|releases|" +
-    "NavarchProject|rest/pool/:pool/watch)",
-);
 
 /** The document as it is served, formatted for review. */
-export async function formatOpenApi(): Promise<string> {
-  const routes = await describeRoutes();
+export function formatOpenApi(): string {
   const answers = readAnswers();
   const paths: Record<string, Record<string, Schema>> = {};
-  for (const route of routes) {
-    const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
-    (paths[path] ??= {})[route.method.toLowerCase()] = operationOf(route, answers);
+  for (const route of ROUTES) {
+    const { method, path } = partsOf(route);
+    const at = path.replaceAll(/:(\w+)/g, "{$1}");
+    (paths[at] ??= {})[method.toLowerCase()] = operationOf(route, answers);
   }
   const schemas = { Error: ERROR, ...answers.definitions };
   const document = {
@@ -110,26 +95,25 @@ const FLAT: Schema = {
   properties: { error: { type: "string" }, code: { enum: Object.keys(ERROR_STATUS) } },
 };
 
-function operationOf(route: DescribedRoute, answers: Answered): Schema {
-  const { method, path, access, meaning, body, query } = route;
-  const name = `${method} ${path}`;
+function operationOf(route: Route, answers: Answered): Schema {
+  const { at, says, body = null, query = null, status = [200] } = route;
+  const { method, path } = partsOf(route);
+  const access = sayAccess(route.access);
   const inPath: Parameter[] = [...path.matchAll(/:(\w+)/g)].map(([, key = ""]) => {
     return { name: key, in: "path", required: true, schema: { type: "string" } };
   });
   const parameters = [...inPath, ...queryOf(query)];
-  const media = TEXT.test(name) ? "text/plain" : "application/json";
-  const schema = media === "text/plain" ? { type: "string" } : (answers.of.get(name) ?? {});
-  const statuses = ORDER.test(name) ? ["200", "202"] : (STATUS[name] ?? ["200"]);
-  const good = statuses.map((status) => [
-    status,
-    { description: meaning, content: { [media]: { schema } } },
-  ]);
-  const flat = path.startsWith("/api/");
+  const media = route.isText === true ? "text/plain" : "application/json";
+  const schema = route.isText === true ? { type: "string" } : (answers.of.get(at) ?? {});
+  const good = status.map((one) => {
+    return [String(one), { description: says, content: { [media]: { schema } } }];
+  });
+  const flat = sectionOf(path)?.kind === "console";
   const refused = flat ? FLAT : { $ref: "#/components/schemas/Error" };
   const bad = { description: "refused", content: { "application/json": { schema: refused } } };
   return {
     operationId: operationIdOf(method, path),
-    summary: meaning,
+    summary: says,
     tags: [path.split("/").find((part) => !/^(?:|v1|api|admin)$/.test(part)) ?? "fleet"],
     "x-role": access.replaceAll("`", ""),
     ...(access === "none" ? { security: [] } : {}),

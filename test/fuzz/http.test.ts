@@ -12,6 +12,7 @@ import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { fullReport } from "./document.ts";
 import { mutate, mutations, odd } from "./mutate.ts";
 import { PATIENCE_MS, runs } from "./runs.ts";
+import { isPage } from "../../reconciler/http/route/route.ts";
 
 let world: World | null = null;
 afterEach(async () => {
@@ -64,7 +65,10 @@ const ABSENT = [
   ["/nodes/:id/faults", 409],
   ["/claims/:id", 404],
   ["/queue/tasks/:id", 404],
-  ["/asset/:name", 404],
+  // A world serves no releases.
+  ["/install.sh", 404],
+  ["/key.pem", 404],
+  ["/:name", 404],
   // Its query has no namespace.
   ["/kubernetes/logs/:pod", 400],
 ] as const;
@@ -113,11 +117,11 @@ type Ask = {
   body: string | Uint8Array<ArrayBuffer> | null;
 };
 
-/** Every route that the application has, by asking it: a new one is fuzzed from its first day. */
+/** Every route of the API that the application has, by asking it: a new one is fuzzed from its first day. */
 function routesOf(a: WorldApp): Route[] {
   const seen = new Map<string, Route>();
   for (const { method, path } of a.app.routes) {
-    if (method === "ALL" || path.includes("*")) continue;
+    if (method === "ALL" || path.includes("*") || isPage(path)) continue;
     // Its answer ends after minutes.
     if (path.endsWith("/watch")) continue;
     const known = METHODS.find((one) => one === method);

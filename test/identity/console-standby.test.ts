@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "bun:test";
 import { html } from "hono/html";
 import { Forward } from "../../reconciler/http/route/forward.ts";
 import { Front, listen } from "../../reconciler/http/route/listen.ts";
-import { addPage, type Site } from "../../reconciler/http/route/site.ts";
+import type { AnyPage } from "../../reconciler/http/route/page.ts";
 import type { Reconciler } from "../../reconciler/runtime/loop.ts";
 import { Authority } from "../../reconciler/security/auth.ts";
 import { openWorldApp } from "../world/app.ts";
@@ -16,19 +16,16 @@ afterEach(async () => {
   await closeWorlds();
 });
 
-const pageOf =
-  (name: string) =>
-  (site: Site): void =>
-    addPage(site, {
-      path: "/safety/sample",
-      role: "viewer",
-      label: "Sample",
-      build: () => ({
-        title: name,
-        nav: "/safety/sample",
-        blocks: [{ id: "a", heading: "A", kind: "text", body: html`<p>${name}</p>` }],
-      }),
-    });
+const pageOf = (name: string): AnyPage => ({
+  path: "/safety/sample",
+  role: "viewer",
+  label: "Sample",
+  build: () => ({
+    title: name,
+    nav: "/safety/sample",
+    blocks: [{ id: "a", heading: "A", kind: "text", body: html`<p>${name}</p>` }],
+  }),
+});
 
 type Networks = { networks: string[]; trustedProxies: string[] };
 

@@ -1,6 +1,7 @@
 /** Workflows and the audit through a replica that does not lead. */
 import { afterEach, expect, test } from "bun:test";
 import { Forward } from "../../reconciler/http/route/forward.ts";
+import { actOfCall as actOf } from "../../reconciler/http/route/table.ts";
 import { Front, listen } from "../../reconciler/http/route/listen.ts";
 import { StaleEpoch } from "../../reconciler/core/store.ts";
 import { Audit } from "../../reconciler/security/audit/audit.ts";
@@ -31,7 +32,7 @@ async function open() {
   const forward = new Forward({ clock: world.clock, leader: () => base, peer: () => null, sign });
   const { clock, log, store } = ports;
   const append = () => Promise.reject(new StaleEpoch("standby"));
-  const audit = new Audit({ table: { ...store.auditTable(), append }, clock, log });
+  const audit = new Audit({ table: { ...store.auditTable(), append }, clock, log, actOf });
   const own = openWorldApp(world).ports.workflows;
   const standby = { ...ports, admission: { ...admission, audit }, workflows: own };
   const url = serve(new Front(standby, { forward, refresh: async () => undefined }));

@@ -7,11 +7,9 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync }
 import { readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Hono } from "hono";
-import type { Env } from "../../reconciler/http/route/env.ts";
-import { installRoutes } from "../../reconciler/http/route/install.ts";
 import { digestOf, openReleases } from "../../reconciler/http/route/release-folder.ts";
 import { openReleaseKey, type ReleaseKey } from "../../reconciler/security/release-key.ts";
+import { openInstallApp } from "./serve.ts";
 
 export const SCRIPT = join(import.meta.dir, "..", "..", "bootstrap", "install", "install.sh");
 export const TOKEN = `nvj.${"k".repeat(43)}`;
@@ -66,8 +64,7 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
   const releases = join(folder, "release");
   const { key } = openReleaseKey(join(folder, "key.pem"), () => new Uint8Array(32).fill(7));
   const own = { version: "0.1.0", files: new Map() };
-  const app = new Hono<Env>();
-  installRoutes(app, { releases: openReleases([releases], own), key, server: () => null });
+  const app = openInstallApp({ releases: openReleases([releases], own), key, server: () => null });
   const requests: string[] = [];
   const meddle: { with: Meddle } = { with: (_path, answer) => answer };
   const { tls } = options;

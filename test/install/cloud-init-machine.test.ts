@@ -3,15 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Hono } from "hono";
 import { buildProduct, PRODUCTS, ROOT } from "../../build/product.ts";
-import type { Env } from "../../reconciler/http/route/env.ts";
-import { installRoutes } from "../../reconciler/http/route/install.ts";
 import { openInstall } from "../../reconciler/http/route/install.ts";
 import { openBed, type Bed } from "../real/machine/bed.ts";
 import { MORE_PACKAGES, missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { TOKEN } from "./bench.ts";
+import { openInstallApp } from "./serve.ts";
 
 const packages = MORE_PACKAGES;
 const isMissing = await missesBed("cloud-init on a machine", { packages });
@@ -32,10 +30,9 @@ describe.skipIf(isMissing)("cloud-init.yaml on a machine", () => {
     const stamp = { version: "0.1.0", commit: "test", date: "unknown" };
     const target = `bun-linux-${process.arch}`;
     await buildProduct(product, { outdir: folder, target, executable: null, stamp });
-    const app = new Hono<Env>();
     const from = { state: folder, beside: folder, version: "0.1.0", architecture: process.arch };
     const seed = () => crypto.getRandomValues(new Uint8Array(32));
-    installRoutes(app, openInstall({ ...from, seed, server: () => null }));
+    const app = openInstallApp(openInstall({ ...from, seed, server: () => null }));
     server = Bun.serve({ hostname: bed.gateway, port: 0, fetch: (request) => app.fetch(request) });
     await machine.waitRunning();
   }, 300_000);

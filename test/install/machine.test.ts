@@ -6,16 +6,14 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Hono } from "hono";
 import { buildProduct, PRODUCTS, ROOT } from "../../build/product.ts";
-import type { Env } from "../../reconciler/http/route/env.ts";
-import { installRoutes } from "../../reconciler/http/route/install.ts";
 import { openInstall } from "../../reconciler/http/route/install.ts";
 import { digestOf } from "../../reconciler/http/route/release-folder.ts";
 import { openBed, type Bed } from "../real/machine/bed.ts";
 import { missesBed } from "../real/machine/gate.ts";
 import type { Machine } from "../real/machine/machine.ts";
 import { TOKEN } from "./bench.ts";
+import { openInstallApp } from "./serve.ts";
 
 const isMissing = await missesBed("install.sh on a machine");
 
@@ -63,10 +61,9 @@ describe.skipIf(isMissing)("install.sh on a machine", () => {
     renameSync(await build("0.1.0"), join(beside, "navarch-node"));
     release("0.2.0", readFileSync(await build("0.2.0")));
     release("0.3.0", Buffer.from(FOREIGN));
-    const app = new Hono<Env>();
     const from = { state: folder, beside, version: "0.1.0", architecture: process.arch };
     const seed = () => crypto.getRandomValues(new Uint8Array(32));
-    installRoutes(app, openInstall({ ...from, seed, server: () => null }));
+    const app = openInstallApp(openInstall({ ...from, seed, server: () => null }));
     server = Bun.serve({ hostname: bed.gateway, port: 0, fetch: (request) => app.fetch(request) });
     url = `http://${bed.gateway}:${server.port}`;
     await machine.waitRunning();

@@ -7,8 +7,9 @@ import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Simulation } from "../../reconciler/runtime/simulation.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
+import { actOfCall } from "../../reconciler/http/route/table.ts";
 import { openApp } from "../../reconciler/http/route/app.ts";
-import type { App, RoutePorts } from "../../reconciler/http/route/env.ts";
+import type { App, RoutePorts } from "../../reconciler/http/route/route.ts";
 import type { Loaded, Reloader } from "../../reconciler/core/reload.ts";
 import { openNoWorkflows, type WorkflowRunner } from "../../reconciler/core/workflow.ts";
 import { openRuns } from "../../reconciler/server/open-runs.ts";
@@ -83,7 +84,7 @@ export function openWorldApp(
     anonymous: false,
   });
   let serial = 0;
-  const admission = openAdmission({ store, authority, clock: world.clock, log });
+  const admission = openAdmission({ store, authority, clock: world.clock, log, actOf: actOfCall });
   const workflows = openRuns({
     runner,
     audit: admission.audit,

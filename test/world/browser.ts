@@ -1,5 +1,5 @@
 /** A reader of the console without a browser: keeps cookies, posts forms, follows nothing. */
-import type { App } from "../../reconciler/http/route/env.ts";
+import type { App } from "../../reconciler/http/route/route.ts";
 import type { World } from "./world.ts";
 
 export type Answer = { status: number; text: string; headers: Headers; to: string | null };

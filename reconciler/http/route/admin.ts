@@ -15,16 +15,16 @@ import type { QuarantineView } from "../../../schema/quarantine.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../../../schema/version.ts";
 import type { QuarantinedRow } from "../../core/store.ts";
 import { ACTIVATIONS_MAX } from "../../runtime/recorder.ts";
-import type { Audit } from "../../security/audit/audit.ts";
 import { saveActivations } from "../view/activation.ts";
 import { viewPlan } from "../view/explain.ts";
 import { traceIdOf } from "../../core/trace.ts";
 import { builtinPolicy } from "../../../health/policy/builtin.ts";
 import { iso } from "../view/node.ts";
-import type { App, RoutePorts } from "./env.ts";
+import type { RoutePorts, Route } from "./route.ts";
 import { exportAudit, ExportQuery } from "./audit.ts";
-import { asks, invalid, needs, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
+import { invalid, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
 import { openSliced } from "./sliced.ts";
+import { auditOf } from "./audit.ts";
 
 export function viewEvent(event: Event): EventView {
   return {
@@ -55,60 +55,6 @@ const EventsQuery = v.object({
 
 const TextQuery = v.object({ text: v.optional(v.string()) });
 
-export function adminRoutes(api: App, ports: RoutePorts): void {
-  api.get("/events", needs("viewer"), asks(EventsQuery), async (c) => {
-    const { limit: most = 200, ...query } = readQuery(c, EventsQuery);
-    const { node = null, pool = null, since = null, after = null, q = null } = query;
-    const { kind = null, before = null } = query;
-    const limit = Math.min(most, EVENTS_MAX);
-    const which = { node, pool, kind, since, text: q, after, before };
-    const events = await ports.store.events({ ...which, limit });
-    const last = events[events.length - 1]?.id ?? after ?? 0;
-    return c.json({ events: events.map(viewEvent), next: last });
-  });
-  api.get("/plan", needs("viewer"), (c) => {
-    const sight = ports.reconciler.lastSight();
-    return c.json(viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null));
-  });
-  api.get("/policy", needs("viewer"), (c) => {
-    const { policy } = ports.reconciler.activePolicy();
-    const rules = policy.rules.map((rule) => ({
-      ...rule,
-      matches: ports.metrics.matchCount(rule.name),
-    }));
-    const isBuiltin = policy.hash === builtinPolicy.hash;
-    const file = isBuiltin ? null : ports.reconciler.activeConfig().server.healthPolicyPath;
-    const { name, version, hash } = policy;
-    return c.json({ name, version, hash, file, rules });
-  });
-  api.get("/whoami", (c) => {
-    const { role, name, shared } = c.get("principal");
-    return c.json({ role, name, shared });
-  });
-  api.get("/version", needs("viewer"), (c) =>
-    c.json({
-      version: VERSION,
-      commit: COMMIT,
-      build_date: BUILD_DATE,
-      runtime: `bun ${Bun.version}`,
-      platform: `${process.platform}-${process.arch}`,
-    }),
-  );
-  api.get("/store/quarantine", needs("viewer"), asks(TextQuery), async (c) => {
-    const { name, role } = c.get("principal");
-    // The text of a row may hold secrets.
-    const text = readQuery(c, TextQuery).text === "true";
-    if (text && !roleIncludes(role, "admin")) {
-      throw new Refusal("permission_denied", `${name} has role ${role}; the text needs admin`);
-    }
-    const rows = await ports.store.quarantine(LIMIT.quarantineKeptMax);
-    const views = rows.map((row) => (text ? { ...viewRow(row), text: row.doc } : viewRow(row)));
-    return c.json({ rows: views });
-  });
-  backupRoute(api, ports);
-  dumpRoute(api, ports);
-}
-
 function viewRow({ id, source, key, node, pool, at, reason, doc }: QuarantinedRow): QuarantineView {
   const bytes = Buffer.byteLength(doc);
   return { id, source, key, node_id: node, pool, at: iso(at), reason, bytes };
@@ -127,52 +73,10 @@ function viewAudit({ request, namespace: _, ...row }: AuditRow): AuditView {
   return { ...row, at: iso(row.at), until: iso(row.until), request_id: request };
 }
 
-export function auditRoutes(
-  api: App,
-  audit: Audit,
-  { authority, clock }: Pick<RoutePorts, "authority" | "clock">,
-): void {
-  const ports = { audit, authority, bootAt: clock.wallMs() };
-  api.get("/audit/export", needs("operator"), asks(ExportQuery), (c) => exportAudit(c, ports));
-  api.get("/audit", needs("operator"), asks(AuditQuery), async (c) => {
-    const asked = readQuery(c, AuditQuery);
-    const { limit = 100, since = null, by = null, refused, verb = null, object = null } = asked;
-    const authors = await audit.authors(by, authority.list());
-    const { rows, next } = await audit.page({
-      ...ANY_ROW,
-      who: authors,
-      ...{ since, verb, object },
-      refused: refused === undefined ? null : refused === "true",
-      limit: Math.min(limit, 1_000),
-    });
-    return c.json({ audit: rows.map(viewAudit), authors, older: next !== null });
-  });
-}
-
 /** Bytes read and sent at once. */
 const BACKUP_SLICE_BYTES = 256 * 1_024;
-
-function backupRoute(api: App, { backup, log }: RoutePorts): void {
-  let running = false;
-  api.post("/admin/backup", needs("admin"), async (c) => {
-    if (backup === null) {
-      const message = "the database is on a server: back it up with that server's own tools";
-      throw new Refusal("conflict", message);
-    }
-    if (running) throw new Refusal("rate_limited", "another backup is already running");
-    running = true;
-    try {
-      const path = await backup();
-      const { size } = statSync(path);
-      log("info", "backup", { by: c.get("principal").name });
-      const headers = { "Content-Type": "application/vnd.sqlite3" };
-      // A stream has no Content-Length, and the reader shows its progress.
-      return c.body(openOnce(path), 200, { ...headers, "Navarch-Bytes": String(size) });
-    } finally {
-      running = false;
-    }
-  });
-}
+/** One at a time. */
+const running = new WeakSet<() => Promise<string>>();
 
 /** Streams the file, which is unlinked first, so that no failure leaves it behind. */
 function openOnce(path: string): ReadableStream<Uint8Array> {
@@ -199,19 +103,172 @@ const DUMP_READ_MS_MAX = 10 * 60_000;
 const EXPECTED = `expected a whole number from 1 to ${ACTIVATIONS_MAX}`;
 const DumpQuery = v.object({ last: queryNumber(EXPECTED, 1) });
 
-/** `navarch support dump`. A POST, because the audit records those. */
-function dumpRoute(api: App, { reconciler, clock }: RoutePorts): void {
-  api.post("/admin/activations", needs("admin"), asks(DumpQuery), (c) => {
-    const { last = ACTIVATIONS_MAX } = readQuery(c, DumpQuery);
-    if (last > ACTIVATIONS_MAX) return invalid(`last: ${EXPECTED}`);
-    const activations = reconciler.activations(last);
-    if (activations.length === 0) {
-      const message = "no decisions recorded yet: not the leader, or just started";
-      throw new Refusal("not_found", message);
-    }
-    const lines = saveActivations(activations, reconciler.activeConfig(), clock.wallMs());
-    return c.body(openSliced(lines, DUMP_READ_MS_MAX), 200, {
-      "Content-Type": "application/jsonl",
-    });
-  });
-}
+export const adminRoutes: readonly Route<RoutePorts & { bootAt: number }>[] = [
+  {
+    at: "GET /v1/events",
+    access: "viewer",
+    query: EventsQuery,
+    says:
+      "events; filters `node`, `pool`, `kind`, `since`, `q` (text); pass `next` as `after`, " +
+      "or go back with `before`; `limit`",
+    run: async (c, ports) => {
+      const { limit: most = 200, ...query } = readQuery(c, EventsQuery);
+      const { node = null, pool = null, since = null, after = null, q = null } = query;
+      const { kind = null, before = null } = query;
+      const limit = Math.min(most, EVENTS_MAX);
+      const which = { node, pool, kind, since, text: q, after, before };
+      const events = await ports.store.events({ ...which, limit });
+      const last = events[events.length - 1]?.id ?? after ?? 0;
+      return c.json({ events: events.map(viewEvent), next: last });
+    },
+  },
+  {
+    at: "GET /v1/plan",
+    access: "viewer",
+    isLeaders: true,
+    says: "pending actions and waits",
+    run: (c, ports) => {
+      const sight = ports.reconciler.lastSight();
+      return c.json(
+        viewPlan(ports.reconciler.lastPlan(), sight?.blind ?? [], sight?.frozen ?? null),
+      );
+    },
+  },
+  {
+    at: "GET /v1/policy",
+    access: "viewer",
+    says: "the active health policy",
+    run: (c, ports) => {
+      const { policy } = ports.reconciler.activePolicy();
+      const rules = policy.rules.map((rule) => ({
+        ...rule,
+        matches: ports.metrics.matchCount(rule.name),
+      }));
+      const isBuiltin = policy.hash === builtinPolicy.hash;
+      const file = isBuiltin ? null : ports.reconciler.activeConfig().server.healthPolicyPath;
+      const { name, version, hash } = policy;
+      return c.json({ name, version, hash, file, rules });
+    },
+  },
+  {
+    at: "GET /v1/whoami",
+    access: "token",
+    says: "role and name of the caller",
+    run: (c) => {
+      const { role, name, shared } = c.get("principal");
+      return c.json({ role, name, shared });
+    },
+  },
+  {
+    at: "GET /v1/version",
+    access: "viewer",
+    says: "version of the control plane",
+    run: (c) =>
+      c.json({
+        version: VERSION,
+        commit: COMMIT,
+        build_date: BUILD_DATE,
+        runtime: `bun ${Bun.version}`,
+        platform: `${process.platform}-${process.arch}`,
+      }),
+  },
+  {
+    at: "GET /v1/store/quarantine",
+    access: "viewer",
+    query: TextQuery,
+    says: "unreadable stored rows; their `text` for `admin` only",
+    run: async (c, ports) => {
+      const { name, role } = c.get("principal");
+      // The text of a row may hold secrets.
+      const text = readQuery(c, TextQuery).text === "true";
+      if (text && !roleIncludes(role, "admin")) {
+        throw new Refusal("permission_denied", `${name} has role ${role}; the text needs admin`);
+      }
+      const rows = await ports.store.quarantine(LIMIT.quarantineKeptMax);
+      const views = rows.map((row) => (text ? { ...viewRow(row), text: row.doc } : viewRow(row)));
+      return c.json({ rows: views });
+    },
+  },
+  {
+    at: "GET /v1/audit/export",
+    access: "operator",
+    act: ["get", "audit"],
+    isLeaders: true,
+    query: ExportQuery,
+    isText: true,
+    says: "every matching row as a file; filters of `/api/admin/audit`; `format` (`jsonl` or `csv`)",
+    run: (c, ports) => exportAudit(c, auditOf(ports)),
+  },
+  {
+    at: "GET /v1/audit",
+    access: "operator",
+    act: ["get", "audit"],
+    isLeaders: true,
+    query: AuditQuery,
+    says:
+      "audit rows; filters `since`, `by` (an author, or a person by the labels of tokens), " +
+      "`refused`, `verb`, `object`; `limit`",
+    run: async (c, ports) => {
+      const { audit, authority } = auditOf(ports);
+      const asked = readQuery(c, AuditQuery);
+      const { limit = 100, since = null, by = null, refused, verb = null, object = null } = asked;
+      const authors = await audit.authors(by, authority.list());
+      const { rows, next } = await audit.page({
+        ...ANY_ROW,
+        who: authors,
+        ...{ since, verb, object },
+        refused: refused === undefined ? null : refused === "true",
+        limit: Math.min(limit, 1_000),
+      });
+      return c.json({ audit: rows.map(viewAudit), authors, older: next !== null });
+    },
+  },
+  {
+    at: "POST /v1/admin/backup",
+    access: "admin",
+    act: ["backup", "database"],
+    says: "a copy of the embedded database",
+    run: async (c, ports) => {
+      const { backup, log } = ports;
+      if (backup === null) {
+        const message = "the database is on a server: back it up with that server's own tools";
+        throw new Refusal("conflict", message);
+      }
+      if (running.has(backup))
+        throw new Refusal("rate_limited", "another backup is already running");
+      running.add(backup);
+      try {
+        const path = await backup();
+        const { size } = statSync(path);
+        log("info", "backup", { by: c.get("principal").name });
+        const headers = { "Content-Type": "application/vnd.sqlite3" };
+        // A stream has no Content-Length, and the reader shows its progress.
+        return c.body(openOnce(path), 200, { ...headers, "Navarch-Bytes": String(size) });
+      } finally {
+        running.delete(backup);
+      }
+    },
+  },
+  // `navarch support dump`. A POST, because the audit records those.
+  {
+    at: "POST /v1/admin/activations",
+    access: "admin",
+    act: ["dump", "database"],
+    query: DumpQuery,
+    says: "the `last` activations, for support",
+    run: (c, ports) => {
+      const { reconciler, clock } = ports;
+      const { last = ACTIVATIONS_MAX } = readQuery(c, DumpQuery);
+      if (last > ACTIVATIONS_MAX) return invalid(`last: ${EXPECTED}`);
+      const activations = reconciler.activations(last);
+      if (activations.length === 0) {
+        const message = "no decisions recorded yet: not the leader, or just started";
+        throw new Refusal("not_found", message);
+      }
+      const lines = saveActivations(activations, reconciler.activeConfig(), clock.wallMs());
+      return c.body(openSliced(lines, DUMP_READ_MS_MAX), 200, {
+        "Content-Type": "application/jsonl",
+      });
+    },
+  },
+];

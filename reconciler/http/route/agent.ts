@@ -13,9 +13,10 @@ import type { Principal } from "../../security/auth.ts";
 import { plainAddress } from "../../core/address.ts";
 import { isShared } from "../../core/fold/former-boot.ts";
 import { doubtOf } from "../../core/fold/notice.ts";
-import { refuse, parseJson, sayIssue, takes } from "./request.ts";
-import type { App, RoutePorts } from "./env.ts";
+import { refuse, parseJson, sayIssue } from "./request.ts";
+import type { RoutePorts, Route } from "./route.ts";
 import { auditReport, remoteOf } from "./gate.ts";
+import { LIMIT } from "../../../schema/limit.ts";
 
 export type ReportAnswer =
   | { kind: "reply"; reply: ReportReply }
@@ -138,16 +139,24 @@ function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
   return parsed;
 }
 
-export function agentRoutes(api: App, ports: RoutePorts): void {
-  api.post("/agent/report", takes(Report), async (c) => {
-    const raw = parseJson(await c.req.text(), "body");
-    const started = ports.clock.monoMs();
-    const origin = { remote: remoteOf(c), request: c.get("requestId") };
-    const answer = await takeReport(ports, c.get("principal"), raw, origin);
-    ports.metrics.observeIngest(ports.clock.monoMs() - started);
-    if (answer.kind === "reply") return c.json(answer.reply, 202);
-    const { code, message, retryMs } = answer;
-    if (retryMs === undefined) return refuse(c, code, message);
-    return refuse(c, code, message, { retry_after_ms: retryMs }, Math.ceil(retryMs / 1_000));
-  });
-}
+export const agentRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "POST /v1/agent/report",
+    access: "agent",
+    act: ["report", "node"],
+    body: Report,
+    bytesMax: LIMIT.reportBytesMax,
+    says: "an agent's report; also the WebSocket `/v1/agent/stream`",
+    run: async (c, ports) => {
+      const raw = parseJson(await c.req.text(), "body");
+      const started = ports.clock.monoMs();
+      const origin = { remote: remoteOf(c), request: c.get("requestId") };
+      const answer = await takeReport(ports, c.get("principal"), raw, origin);
+      ports.metrics.observeIngest(ports.clock.monoMs() - started);
+      if (answer.kind === "reply") return c.json(answer.reply, 202);
+      const { code, message, retryMs } = answer;
+      if (retryMs === undefined) return refuse(c, code, message);
+      return refuse(c, code, message, { retry_after_ms: retryMs }, Math.ceil(retryMs / 1_000));
+    },
+  },
+];

@@ -8,17 +8,8 @@ import { CommandId } from "../../../schema/id.ts";
 import { amount } from "../../../schema/number.ts";
 import type { ClaimAnswer, PoolView, Refused } from "../../core/agentpool/service.ts";
 import { summarize, viewAgentPool, viewAnswer, viewClaims } from "../view/agentpool.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import {
-  durationOf,
-  idempotencyKey,
-  invalid,
-  needs,
-  readAsked,
-  Refusal,
-  sayNear,
-  takes,
-} from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { durationOf, idempotencyKey, invalid, readAsked, Refusal, sayNear } from "./request.ts";
 
 /** A job may run for weeks; what holds a slot for longer than a year is forgotten. */
 const TTL_MS_MAX = 366 * 24 * 3_600_000;
@@ -40,36 +31,6 @@ const Asked = v.strictObject({
 });
 
 type Asked = v.InferOutput<typeof Asked>;
-
-export function agentPoolRoutes(api: App, ports: RoutePorts): void {
-  const { agentPools } = ports;
-  api.get("/agentpools", needs("viewer"), (c) => {
-    return c.json({ pools: servedPools(ports).map(summarize) });
-  });
-  // The second path is the one of claims; pools of machines have `/pools/:pool/status` before it.
-  for (const path of ["/agentpools/:namespace/:pool", "/pools/:namespace/:pool"]) {
-    api.get(path, needs("viewer"), (c) => c.json(viewAgentPool(locateAgentPool(c, ports))));
-  }
-  api.get("/pools/:namespace/:pool/claims", needs("viewer"), (c) => {
-    return c.json({ claims: viewClaims(locateAgentPool(c, ports)) });
-  });
-  api.get("/claims", needs("viewer"), (c) => {
-    return c.json({ claims: servedPools(ports).flatMap(viewClaims) });
-  });
-  api.post("/pools/:namespace/:pool/claims", needs("operator"), takes(Asked), (c) =>
-    claim(c, ports),
-  );
-  api.get("/claims/:id", needs("viewer"), async (c: Context<Env>) => {
-    const id = c.req.param("id") ?? "";
-    return c.json(viewAnswer(found(id, await agentPools.claimOf(id))));
-  });
-  api.delete("/claims/:id", needs("operator"), async (c: Context<Env>) => {
-    const id = c.req.param("id") ?? "";
-    const released = found(id, await agentPools.release(id, c.get("principal").name));
-    c.set("namespace", released.claim.pool.split("/")[0] ?? "");
-    return c.json(viewAnswer(released));
-  });
-}
 
 /** All pools, where AgentPools are served. */
 export function servedPools({ agentPools }: Pick<RoutePorts, "agentPools">): readonly PoolView[] {
@@ -97,6 +58,9 @@ export function agentPoolNamed(ports: RoutePorts, namespace: string, name: strin
   const there = elsewhere === undefined ? "" : ` (there is ${elsewhere.pool.key})`;
   throw new Refusal("not_found", `no AgentPool ${key}${there || sayNear(key, keys)}`);
 }
+
+const showPool = (c: Context<Env>, ports: RoutePorts): Response =>
+  c.json(viewAgentPool(locateAgentPool(c, ports)));
 
 async function claim(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   c.set("namespace", c.req.param("namespace") ?? "");
@@ -149,3 +113,88 @@ function found(id: string, answer: ClaimAnswer | null): Exclude<ClaimAnswer, Ref
 }
 
 const refusalOf = ({ code, message }: Refused): Refusal => new Refusal(code, message);
+
+export const agentPoolRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/agentpools",
+    access: "viewer",
+    act: ["get", "agentpool"],
+    isLeaders: true,
+    says: "[AgentPools](reference/agentpool.md): pools of worker pods",
+    run: (c, ports) => {
+      return c.json({ pools: servedPools(ports).map(summarize) });
+    },
+  },
+  {
+    at: "GET /v1/agentpools/:namespace/:pool",
+    access: "viewer",
+    act: ["get", "agentpool"],
+    isLeaders: true,
+    says: "an AgentPool, why it does not grow, workers, claims",
+    run: showPool,
+  },
+  // The path of its claims; pools of machines have `/v1/pools/:pool/status` before it in the table.
+  {
+    at: "GET /v1/pools/:namespace/:pool",
+    access: "viewer",
+    act: ["get", "agentpool"],
+    isLeaders: true,
+    says: "the same, unless `:pool` is `status`, `explain` or `members`, as of a pool of machines",
+    run: showPool,
+  },
+  {
+    at: "GET /v1/pools/:namespace/:pool/claims",
+    access: "viewer",
+    act: ["get", "agentpool"],
+    isLeaders: true,
+    says: "open claims of an AgentPool, in order of arrival",
+    run: (c, ports) => {
+      return c.json({ claims: viewClaims(locateAgentPool(c, ports)) });
+    },
+  },
+  {
+    at: "GET /v1/claims",
+    access: "viewer",
+    act: ["get", "claim"],
+    isLeaders: true,
+    says: "open claims of all AgentPools",
+    run: (c, ports) => {
+      return c.json({ claims: servedPools(ports).flatMap(viewClaims) });
+    },
+  },
+  {
+    at: "POST /v1/pools/:namespace/:pool/claims",
+    access: "operator",
+    act: ["claim", "agentpool"],
+    body: Asked,
+    status: [200, 201, 202],
+    says:
+      "take one slot: body `label`, `ttl` (`5m`, or seconds), `id`; 201 with `worker` and `slot` " +
+      "or 202 with `position` and `because`; `id` or `Idempotency-Key` is the claim's id, " +
+      "and asked again under it the same claim is answered",
+    run: (c, ports) => claim(c, ports),
+  },
+  {
+    at: "GET /v1/claims/:id",
+    access: "viewer",
+    act: ["get", "claim"],
+    isLeaders: true,
+    says: "a claim; ended ones are kept for a day",
+    run: async (c, ports) => {
+      const id = c.req.param("id") ?? "";
+      return c.json(viewAnswer(found(id, await ports.agentPools.claimOf(id))));
+    },
+  },
+  {
+    at: "DELETE /v1/claims/:id",
+    access: "operator",
+    act: ["release", "claim"],
+    says: "release a claim, or cancel a queued one; repeated, it stays ended",
+    run: async (c, ports) => {
+      const id = c.req.param("id") ?? "";
+      const released = found(id, await ports.agentPools.release(id, c.get("principal").name));
+      c.set("namespace", released.claim.pool.split("/")[0] ?? "");
+      return c.json(viewAnswer(released));
+    },
+  },
+];

@@ -10,8 +10,9 @@ import { csvLine } from "../../../schema/csv.ts";
 import type { ActedRow, Audit } from "../../security/audit/audit.ts";
 import type { Authority } from "../../security/auth.ts";
 import { iso } from "../view/node.ts";
-import type { Env } from "./env.ts";
-import { parse, queryNumber, queryTime, readQuery } from "./request.ts";
+import type { Env, Route } from "./route.ts";
+import { parse, queryNumber, queryTime, readQuery, Refusal } from "./request.ts";
+import type { Admission } from "../../security/join/admission.ts";
 import { openSliced } from "./sliced.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 
@@ -49,7 +50,7 @@ const FILTERS = {
   until: queryTime,
 };
 
-export const ListQuery = v.strictObject({
+const ListQuery = v.strictObject({
   ...FILTERS,
   limit: v.pipe(
     queryNumber(LIMIT_EXPECTED, 1),
@@ -104,7 +105,7 @@ export async function readRecords(
 }
 
 /** The next page is named in `Link`, as the body is the list itself. */
-export async function listAudit(c: Context<Env>, ports: AuditPorts): Promise<Response> {
+async function listAudit(c: Context<Env>, ports: AuditPorts): Promise<Response> {
   const { rows, next } = await readRecords(c.req.query(), ports);
   if (next !== null) {
     const same = new URLSearchParams({ ...c.req.query(), cursor: String(next) });
@@ -191,3 +192,31 @@ function detailOf({ method, path, status, count, until, detail }: ActedRow): str
   if (count > 1) parts.push(`${count} such calls until ${iso(until)}`);
   return parts.join("; ");
 }
+
+type Parts = {
+  admission: Pick<Admission, "audit"> | null;
+  authority: Pick<Authority, "list">;
+  /** When this process took up its role. */
+  bootAt: number;
+};
+
+/** Throws in a simulation, which keeps no audit. */
+export function auditOf({ admission, authority, bootAt }: Parts): AuditPorts {
+  if (admission === null) throw new Refusal("not_found", "simulations keep no audit");
+  return { audit: admission.audit, authority, bootAt };
+}
+
+export const auditRoutes: readonly Route<Parts>[] = [
+  {
+    at: "GET /api/admin/audit",
+    access: "admin",
+    act: ["get", "audit"],
+    isLeaders: true,
+    query: ListQuery,
+    says:
+      "the same for the console; filters `actor`, `verb`, `kind`, `object`, `result`, `until`, " +
+      "`since` (a time, or `boot`); " +
+      "`limit`, `cursor`; the next page is in `Link`; only from internal networks",
+    run: (c, ports) => listAudit(c, auditOf(ports)),
+  },
+];

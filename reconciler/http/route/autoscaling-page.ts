@@ -4,28 +4,13 @@
  */
 import { autoscalingPage, HPAS_SHOWN, servicePage } from "../page/autoscaling.ts";
 import type { Page } from "../page/page.ts";
-import type { RoutePorts } from "./env.ts";
+import type { RoutePorts } from "./route.ts";
 import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { viewTimeline } from "./hpa-event.ts";
 import { invalid, Refusal } from "./request.ts";
-import { addPage, type Asked, type Site } from "./site.ts";
+import type { Asked, PageRoute } from "./site.ts";
 
 const ADMIN = { role: "admin", internal: true } as const;
-
-export function autoscalingPages(site: Site): void {
-  const { ports } = site;
-  addPage(site, {
-    ...ADMIN,
-    path: "/autoscaling",
-    label: "Autoscaling",
-    build: (asked) => buildAll(asked, ports),
-  });
-  addPage(site, {
-    ...ADMIN,
-    path: "/autoscaling/:namespace/:service",
-    build: (asked) => buildService(asked, ports),
-  });
-}
 
 async function buildAll(asked: Asked, ports: RoutePorts): Promise<Page> {
   const page = asked.query("page") ?? "1";
@@ -54,3 +39,17 @@ async function buildService(asked: Asked, ports: RoutePorts): Promise<Page> {
   const timeline = viewTimeline(ports, log, ref);
   return servicePage({ ...ref, timeline });
 }
+
+export const autoscalingPages: readonly PageRoute<RoutePorts>[] = [
+  {
+    ...ADMIN,
+    path: "/autoscaling",
+    label: "Autoscaling",
+    build: (asked, ports) => buildAll(asked, ports),
+  },
+  {
+    ...ADMIN,
+    path: "/autoscaling/:namespace/:service",
+    build: (asked, ports) => buildService(asked, ports),
+  },
+];

@@ -23,19 +23,17 @@ export type Caller = {
   stranger: boolean;
 };
 
-/** The paths whose caller is identified only by its body: by a token in it, or by its signature. */
-export const JOIN = /^(\/api)?\/v1\/agent\/join$/;
-export const SIGNED = /^\/api\/pipelines$/;
-const AGENT = /^(\/api)?\/v1\/agent\//;
-
 /** An agent sends one report at a time; a dead connection may still hold an earlier one. */
 const NODE_PLACES = 4;
 /** A person's scripts, or the agents of one address before each has its own credential. */
 const PLACES = 16;
 
 /** A caller with a credential; agents that share a token are distinguished by address. */
-export function callerOf(principal: Principal, pathname: string, remote: string): Caller {
-  const bytesMax = AGENT.test(pathname) ? LIMIT.reportBytesMax : LIMIT.requestBytesMax;
+export function callerOf(
+  principal: Principal,
+  remote: string,
+  bytesMax: number = LIMIT.requestBytesMax,
+): Caller {
   const { name, node, shared } = principal;
   if (node !== null) return { key: name, bytesMax, placesMax: NODE_PLACES, stranger: false };
   const key = shared ? `shared ${blockOf(remote)}` : name;

@@ -11,8 +11,8 @@ import { formatConfig } from "../../config/secret.ts";
 import { type Loaded, policyId, type Reloader } from "../../core/reload.ts";
 import { viewConfigDiff } from "../view/config-diff.ts";
 import { viewConfigStatus, viewReload } from "../view/config-status.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { needs, readAsked, readBody, Refusal, sayIssue, takes } from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { readAsked, readBody, Refusal, sayIssue } from "./request.ts";
 
 const Ask = v.strictObject({ allow_pool_removal: v.optional(v.boolean()) });
 /**
@@ -22,28 +22,6 @@ const Ask = v.strictObject({ allow_pool_removal: v.optional(v.boolean()) });
 const TEXTS_MAX = 3 * LIMIT.configNodesMax;
 /** Without `config`: the control plane's own files. */
 const Compare = v.strictObject({ config: v.optional(v.unknown()) });
-
-export function configRoutes(api: App, ports: RoutePorts): void {
-  api.get("/config", needs("viewer"), (c) => {
-    const active = ports.reconciler.activeConfig();
-    const config = ports.reloader()?.loaded().config ?? active;
-    const hidesPrograms = !roleIncludes(c.get("principal").role, "operator");
-    return c.body(formatConfig(config, hidesPrograms), 200, { "Content-Type": "application/json" });
-  });
-  api.get("/config/status", needs("viewer"), (c) =>
-    c.json(viewConfigStatus(reloaderOf(ports), ports.reconciler)),
-  );
-  // Not for viewers: an equal value is told from another one, also where it is a secret.
-  api.post("/config/diff", needs("operator"), takes(Compare), async (c) =>
-    c.json(await compare(c, ports)),
-  );
-  api.post("/config/reload", needs("admin"), takes(Ask), async (c) => {
-    const { body, by } = await readAsked(c, ports, Ask);
-    if (body.allow_pool_removal === true) c.set("target", "pool removal");
-    const reload = await reloaderOf(ports).reload(by, body.allow_pool_removal);
-    return c.json(answerOf(viewReload(reload, reloaderOf(ports))));
-  });
-}
 
 function reloaderOf({ reloader }: RoutePorts): Reloader {
   const found = reloader();
@@ -102,3 +80,47 @@ function policyChange(running: Loaded, next: Loaded): ConfigDiffView["policy"] {
   const [before, after] = [running.policy.policy, next.policy.policy];
   return before.hash === after.hash ? null : { before: policyId(before), after: policyId(after) };
 }
+
+export const configRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/config",
+    access: "viewer",
+    says: "the active configuration, without secrets",
+    run: (c, ports) => {
+      const active = ports.reconciler.activeConfig();
+      const config = ports.reloader()?.loaded().config ?? active;
+      const hidesPrograms = !roleIncludes(c.get("principal").role, "operator");
+      return c.body(formatConfig(config, hidesPrograms), 200, {
+        "Content-Type": "application/json",
+      });
+    },
+  },
+  {
+    at: "GET /v1/config/status",
+    access: "viewer",
+    says: "the files, whether they are in force, and why not",
+    run: (c, ports) => c.json(viewConfigStatus(reloaderOf(ports), ports.reconciler)),
+  },
+  // Not for viewers: an equal value is told from another one, also where it is a secret.
+  {
+    at: "POST /v1/config/diff",
+    access: "operator",
+    act: ["diff", "configuration"],
+    body: Compare,
+    says: "what another configuration changes: `config`, or the files now",
+    run: async (c, ports) => c.json(await compare(c, ports)),
+  },
+  {
+    at: "POST /v1/config/reload",
+    access: "admin",
+    act: ["reload", "configuration"],
+    body: Ask,
+    says: "read the files again; `allow_pool_removal` ends nodes of gone pools",
+    run: async (c, ports) => {
+      const { body, by } = await readAsked(c, ports, Ask);
+      if (body.allow_pool_removal === true) c.set("target", "pool removal");
+      const reload = await reloaderOf(ports).reload(by, body.allow_pool_removal);
+      return c.json(answerOf(viewReload(reload, reloaderOf(ports))));
+    },
+  },
+];

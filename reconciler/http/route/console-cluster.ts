@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { Asked, ConsoleCluster, Failed } from "../../core/console/cluster.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts } from "./route.ts";
 import { invalid, Refusal } from "./request.ts";
 
 const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;

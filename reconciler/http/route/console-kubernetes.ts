@@ -9,11 +9,10 @@ import type { Asked, ConsoleCluster, FluxVerb, PodRef } from "../../core/console
 import { FLUX_VERBS } from "../../core/console/cluster.ts";
 import { fluxKindOf } from "../../core/console/flux.ts";
 import { fleetLine, isEnded, viewNodes } from "../../core/console/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { clusterOf, isPlace, nameOf, namespace, valueOf } from "./console-cluster.ts";
-import { logRoutes } from "./console-log.ts";
 import { beginAudit } from "./gate.ts";
-import { asks, invalid, needs, queryNumber, readBody, readQuery, takes } from "./request.ts";
+import { invalid, queryNumber, readBody, readQuery } from "./request.ts";
 
 /** Without `limit`; beyond it `Link` names the next page. */
 const PODS_MAX = 10_000;
@@ -67,40 +66,19 @@ const PodAction = v.object({
   force: v.optional(v.boolean(), false),
 });
 
-export function consoleKubernetesRoutes(api: App, ports: RoutePorts): void {
-  const root = "/kubernetes";
-  api.get(`${root}/stats`, needs("admin"), asks(Within), async (c) => {
-    const { namespace: inside = null } = readQuery(c, Within);
-    const stats = valueOf(await clusterOf(ports).stats({ namespace: inside }));
-    const { reconciler } = ports;
-    const fleet = fleetLine(reconciler.fleet(), reconciler.activeConfig());
-    return c.json({ ...stats, fleet } satisfies ConsoleStats);
-  });
-  api.get(`${root}/pods`, needs("admin"), asks(PodQuery), async (c) => {
-    const { namespace: inside = null, limit = PODS_MAX, ...more } = readQuery(c, PodQuery);
-    const query = { namespace: inside, limit, after: more.continue ?? "" };
-    const { pods, next } = valueOf(await clusterOf(ports).pods(query));
-    if (next !== "") nameNext(c, { limit: String(limit), continue: next });
-    return c.json(pods);
-  });
-  api.get(`${root}/nodes`, needs("admin"), async (c) => {
-    const nodes = valueOf(await clusterOf(ports).nodes());
-    return c.json(viewNodes(nodes, ports.reconciler.fleet().nodes.values()));
-  });
-  api.get(`${root}/deployments`, needs("admin"), asks(Within), async (c) => {
-    const { namespace: inside = null } = readQuery(c, Within);
-    return c.json(valueOf(await clusterOf(ports).deployments({ namespace: inside })));
-  });
-  api.get(`${root}/events`, needs("admin"), asks(EventQuery), async (c) => {
-    const asked = readQuery(c, EventQuery);
-    const { namespace: inside = null, type = null, kind = null, name = null, q = null } = asked;
-    const query = { namespace: inside, type, kind, name, text: q };
-    const events = valueOf(await clusterOf(ports).events(query));
-    return c.json(events.slice(0, asked.limit ?? EVENTS_DEFAULT));
-  });
-  logRoutes(api, ports);
-  podActions(api, ports);
-  fluxRoutes(api, ports);
+async function actOnPod(
+  c: Context<Env>,
+  ports: RoutePorts,
+  work: (cluster: ConsoleCluster, ref: PodRef, force: boolean) => Promise<Asked<string>>,
+): Promise<Response> {
+  const name = nameOf(c, "pod");
+  c.set("target", name);
+  const { namespace: inside = null, force } = await readBody(c, PodAction);
+  if (inside === null) return invalid("Namespace is required");
+  c.set("namespace", inside);
+  const cluster = clusterOf(ports);
+  await beginAudit(c, ports);
+  return answer(c, await work(cluster, { namespace: inside, name }, force));
 }
 
 function nameNext(c: Context<Env>, part: Record<string, string>): void {
@@ -108,50 +86,10 @@ function nameNext(c: Context<Env>, part: Record<string, string>): void {
   c.header("Link", `<${c.req.path}?${same}>; rel="next"`);
 }
 
-function podActions(api: App, ports: RoutePorts): void {
-  const act = async (
-    c: Context<Env>,
-    work: (cluster: ConsoleCluster, ref: PodRef, force: boolean) => Promise<Asked<string>>,
-  ): Promise<Response> => {
-    const name = nameOf(c, "pod");
-    c.set("target", name);
-    const { namespace: inside = null, force } = await readBody(c, PodAction);
-    if (inside === null) return invalid("Namespace is required");
-    c.set("namespace", inside);
-    const cluster = clusterOf(ports);
-    await beginAudit(c, ports);
-    return answer(c, await work(cluster, { namespace: inside, name }, force));
-  };
-  api.post("/kubernetes/pods/:pod/restart", needs("admin"), takes(PodAction), (c) => {
-    return act(c, (cluster, ref, force) => cluster.restart(ref, { force }));
-  });
-  api.post("/kubernetes/pods/:pod/kill", needs("admin"), takes(PodAction), (c) => {
-    const nodes = () => ports.reconciler.fleet().nodes.values();
-    return act(c, (cluster, ref, force) => {
-      return cluster.kill(ref, { force, isEnded: (node) => isEnded(node, nodes()) });
-    });
-  });
-}
-
 function answer(c: Context<Env>, done: Asked<string>): Response {
   const message = valueOf(done);
   c.set("detail", message);
   return c.json({ success: true, message } satisfies ActionAnswer);
-}
-
-function fluxRoutes(api: App, ports: RoutePorts): void {
-  api.get("/kubernetes/flux", needs("admin"), async (c) => {
-    const { objects, absent } = valueOf(await clusterOf(ports).flux());
-    // As an API server warns; the body is the list itself.
-    for (const kind of absent) {
-      c.header("Warning", `299 - "this cluster does not serve ${kind}"`, { append: true });
-    }
-    return c.json(objects);
-  });
-  for (const verb of FLUX_VERBS) {
-    const path = `/kubernetes/flux/:kind/:namespace/:name/${verb}`;
-    api.post(path, needs("admin"), (c) => actOnFlux(c, ports, verb));
-  }
 }
 
 async function actOnFlux(c: Context<Env>, ports: RoutePorts, verb: FluxVerb): Promise<Response> {
@@ -170,3 +108,125 @@ function kindOf(given: string): FluxKind {
   const kinds = "kustomization, helmrelease, gitrepository or helmrepository";
   return invalid(`kind: expected ${kinds}`);
 }
+
+const FLUX_SAYS: Readonly<Record<FluxVerb, string>> = {
+  reconcile: "request the reconciliation of a Flux object; `:kind` is such as `helmrelease`",
+  suspend: "suspend it",
+  resume: "resume it",
+};
+
+export const consoleKubernetesRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /api/admin/kubernetes/stats",
+    access: "admin",
+    act: ["get", "cluster"],
+    isLeaders: true,
+    query: Within,
+    says: "[counts, health and utilisation](console.md#the-cluster) of the cluster; `namespace`",
+    run: async (c, ports) => {
+      const { namespace: inside = null } = readQuery(c, Within);
+      const stats = valueOf(await clusterOf(ports).stats({ namespace: inside }));
+      const { reconciler } = ports;
+      const fleet = fleetLine(reconciler.fleet(), reconciler.activeConfig());
+      return c.json({ ...stats, fleet } satisfies ConsoleStats);
+    },
+  },
+  {
+    at: "GET /api/admin/kubernetes/pods",
+    access: "admin",
+    act: ["get", "cluster"],
+    isLeaders: true,
+    query: PodQuery,
+    says: "its pods; `namespace`, `limit` (at most 10,000), `continue`; the next page is in `Link`",
+    run: async (c, ports) => {
+      const { namespace: inside = null, limit = PODS_MAX, ...more } = readQuery(c, PodQuery);
+      const query = { namespace: inside, limit, after: more.continue ?? "" };
+      const { pods, next } = valueOf(await clusterOf(ports).pods(query));
+      if (next !== "") nameNext(c, { limit: String(limit), continue: next });
+      return c.json(pods);
+    },
+  },
+  {
+    at: "GET /api/admin/kubernetes/nodes",
+    access: "admin",
+    act: ["get", "node"],
+    isLeaders: true,
+    says: "its Nodes, with what the fleet knows of their machines",
+    run: async (c, ports) => {
+      const nodes = valueOf(await clusterOf(ports).nodes());
+      return c.json(viewNodes(nodes, ports.reconciler.fleet().nodes.values()));
+    },
+  },
+  {
+    at: "GET /api/admin/kubernetes/deployments",
+    access: "admin",
+    act: ["get", "cluster"],
+    isLeaders: true,
+    query: Within,
+    says: "its Deployments; `namespace`",
+    run: async (c, ports) => {
+      const { namespace: inside = null } = readQuery(c, Within);
+      return c.json(valueOf(await clusterOf(ports).deployments({ namespace: inside })));
+    },
+  },
+  {
+    at: "GET /api/admin/kubernetes/events",
+    access: "admin",
+    act: ["get", "cluster"],
+    isLeaders: true,
+    query: EventQuery,
+    says: "its events, newest first; `namespace`, `type` (or a category), `kind`, `name`, `q`; `limit`",
+    run: async (c, ports) => {
+      const asked = readQuery(c, EventQuery);
+      const { namespace: inside = null, type = null, kind = null, name = null, q = null } = asked;
+      const query = { namespace: inside, type, kind, name, text: q };
+      const events = valueOf(await clusterOf(ports).events(query));
+      return c.json(events.slice(0, asked.limit ?? EVENTS_DEFAULT));
+    },
+  },
+  {
+    at: "POST /api/admin/kubernetes/pods/:pod/restart",
+    access: "admin",
+    act: ["restart", "pod"],
+    body: PodAction,
+    says: "evict a pod: body `namespace`, `force`; 429 while a disruption budget does not allow it",
+    run: (c, ports) => {
+      return actOnPod(c, ports, (cluster, ref, force) => cluster.restart(ref, { force }));
+    },
+  },
+  {
+    at: "POST /api/admin/kubernetes/pods/:pod/kill",
+    access: "admin",
+    act: ["kill", "pod"],
+    body: PodAction,
+    says: "delete a pod without grace: body `namespace`, `force`",
+    run: (c, ports) => {
+      const nodes = () => ports.reconciler.fleet().nodes.values();
+      return actOnPod(c, ports, (cluster, ref, force) => {
+        return cluster.kill(ref, { force, isEnded: (node) => isEnded(node, nodes()) });
+      });
+    },
+  },
+  {
+    at: "GET /api/admin/kubernetes/flux",
+    access: "admin",
+    act: ["get", "cluster"],
+    isLeaders: true,
+    says: "Flux objects; `Warning` names kinds that are not served",
+    run: async (c, ports) => {
+      const { objects, absent } = valueOf(await clusterOf(ports).flux());
+      // As an API server warns; the body is the list itself.
+      for (const kind of absent) {
+        c.header("Warning", `299 - "this cluster does not serve ${kind}"`, { append: true });
+      }
+      return c.json(objects);
+    },
+  },
+  ...FLUX_VERBS.map((verb): Route<RoutePorts> => ({
+    at: `POST /api/admin/kubernetes/flux/:kind/:namespace/:name/${verb}`,
+    access: "admin",
+    act: [verb, "flux"],
+    says: FLUX_SAYS[verb],
+    run: (c, ports) => actOnFlux(c, ports, verb),
+  })),
+];

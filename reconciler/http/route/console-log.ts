@@ -6,11 +6,11 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import * as v from "valibot";
 import type { LogQuery } from "../../core/console/cluster.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { hasRole, isInternal, remoteOf, shownBy } from "./gate.ts";
 import { clusterOf, labelOf, nameOf, namespace, valueOf } from "./console-cluster.ts";
-import { Followers } from "./follower.ts";
-import { asks, needs, queryNumber, readQuery } from "./request.ts";
+import { queryNumber, readQuery } from "./request.ts";
+import type { Followed } from "./follower.ts";
 
 const TAIL_DEFAULT = 1_000;
 const TAIL_MAX = 10_000;
@@ -37,24 +37,6 @@ const LogAsked = v.object({
   follow: flag,
 });
 
-export function logRoutes(api: App, ports: RoutePorts): void {
-  const followers = new Followers("logs");
-  api.get("/kubernetes/logs/:pod", needs("admin"), asks(LogAsked), async (c) => {
-    const name = nameOf(c, "pod");
-    c.set("target", name);
-    c.set("recorded", true);
-    const asked = readQuery(c, LogAsked);
-    const { namespace: inside = null, container = null, previous, follow } = asked;
-    if (inside !== null) c.set("namespace", inside);
-    const tailLines = asked.tailLines ?? TAIL_DEFAULT;
-    const query: LogQuery = { namespace: inside, name, container, tailLines, previous };
-    if (follow) return followLog(c, ports, query, followers);
-    const log = valueOf(await clusterOf(ports).logs(query));
-    note(c, log);
-    return c.json(log);
-  });
-}
-
 /** For the audit: the pod and container that were found. */
 function note(c: Context<Env>, log: { namespace: string; containerName: string }): void {
   c.set("namespace", log.namespace);
@@ -67,14 +49,13 @@ function note(c: Context<Env>, log: { namespace: string; containerName: string }
  */
 async function followLog(
   c: Context<Env>,
-  ports: RoutePorts,
+  ports: RoutePorts & Followed,
   query: LogQuery,
-  followers: Followers,
 ): Promise<Response> {
   const { name: owner } = c.get("principal");
   // Nothing would read, nor end, the stream.
   if (c.req.method === "HEAD") return c.body(null);
-  const leave = followers.take(owner);
+  const leave = ports.followers.logs.take(owner);
   const stop = new AbortController();
   const followed = await clusterOf(ports)
     .follow(query, stop.signal)
@@ -115,3 +96,30 @@ async function followLog(
     }
   });
 }
+
+export const logRoutes: readonly Route<RoutePorts & Followed>[] = [
+  {
+    at: "GET /api/admin/kubernetes/logs/:pod",
+    access: "admin",
+    act: ["logs", "pod"],
+    isRecorded: true,
+    isLeaders: true,
+    query: LogAsked,
+    says:
+      "a container's log; `namespace`, `container`, `tailLines`, `previous`; with `follow=true` " +
+      "server-sent events",
+    run: async (c, ports) => {
+      const name = nameOf(c, "pod");
+      c.set("target", name);
+      const asked = readQuery(c, LogAsked);
+      const { namespace: inside = null, container = null, previous, follow } = asked;
+      if (inside !== null) c.set("namespace", inside);
+      const tailLines = asked.tailLines ?? TAIL_DEFAULT;
+      const query: LogQuery = { namespace: inside, name, container, tailLines, previous };
+      if (follow) return followLog(c, ports, query);
+      const log = valueOf(await clusterOf(ports).logs(query));
+      note(c, log);
+      return c.json(log);
+    },
+  },
+];

@@ -6,11 +6,11 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import type { CommandType } from "../../../schema/command.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { findNode } from "./find-node.ts";
 import { nodeNamed } from "./locate-node.ts";
 import { giveOrder } from "./order.ts";
-import { durationOf, idempotencyKey, needs, readAsked, Refusal, takes } from "./request.ts";
+import { durationOf, idempotencyKey, readAsked, Refusal } from "./request.ts";
 
 const VERBS = ["cordon", "uncordon", "drain", "replace"] as const satisfies readonly CommandType[];
 
@@ -25,13 +25,6 @@ const Asked = v.strictObject({
   /** The deadline of a drain; the pool's if absent. */
   timeout: v.nullish(v.string(), null),
 });
-
-export function consoleNodeRoutes(api: App, ports: RoutePorts): void {
-  for (const verb of VERBS) {
-    const path = `/kubernetes/nodes/:name/${verb}`;
-    api.post(path, needs("admin"), takes(Asked), (c) => order(c, ports, verb));
-  }
-}
 
 async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Promise<Response> {
   const name = c.req.param("name") ?? "";
@@ -85,3 +78,21 @@ function othersOf({ kube }: Node, type: CommandType): string {
   if (type !== "uncordon" || others.length === 0) return "";
   return `; the cordon by ${others.join(", ")} stays`;
 }
+
+const SAYS: Readonly<Record<(typeof VERBS)[number], string>> = {
+  cordon: "cordon the machine of a Node: body `reason`",
+  uncordon: "uncordon it; a cordon of others is refused with its owner's name",
+  drain: "drain it",
+  replace: "replace it",
+};
+
+export const consoleNodeRoutes: readonly Route<RoutePorts>[] = [
+  ...VERBS.map((verb): Route<RoutePorts> => ({
+    at: `POST /api/admin/kubernetes/nodes/:name/${verb}`,
+    access: "admin",
+    act: [verb, "node"],
+    body: Asked,
+    says: SAYS[verb],
+    run: (c, ports) => order(c, ports, verb),
+  })),
+];

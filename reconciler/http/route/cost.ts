@@ -4,25 +4,14 @@ import type { CostView } from "../../../schema/cost-view.ts";
 import { DAY_MS, dayOf, monthOf, type Span, spanOfMonth } from "../../core/cost/calendar.ts";
 import { MONTHS_KEPT } from "../../core/cost/charge.ts";
 import { viewCost } from "../view/cost.ts";
-import type { App, RoutePorts } from "./env.ts";
-import { asks, invalid, needs, readQuery } from "./request.ts";
+import type { RoutePorts, Route } from "./route.ts";
+import { invalid, readQuery } from "./request.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 
 const CostQuery = v.object({
   month: v.optional(v.pipe(v.string(), v.regex(/^\d{4}-(?:0[1-9]|1[0-2])$/, "expected YYYY-MM"))),
   since: v.optional(v.pipe(v.string(), v.isoDate("expected a day, YYYY-MM-DD"))),
 });
-
-export function costRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler, clock } = ports;
-  api.get("/cost", needs("viewer"), asks(CostQuery), (c) => {
-    const now = clock.wallMs();
-    const span = spanOf(readQuery(c, CostQuery), now);
-    const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
-    const view: CostView = viewCost(from, span);
-    return c.json(view);
-  });
-}
 
 export function spanOf({ month, since }: v.InferOutput<typeof CostQuery>, now: number): Span {
   if (month !== undefined && since !== undefined) {
@@ -44,3 +33,20 @@ export function spanOf({ month, since }: v.InferOutput<typeof CostQuery>, now: n
   }
   return span;
 }
+
+export const costRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/cost",
+    access: "viewer",
+    query: CostQuery,
+    says: "what the fleet costs; `month` (YYYY-MM) or `since` (YYYY-MM-DD), UTC",
+    run: (c, ports) => {
+      const { reconciler, clock } = ports;
+      const now = clock.wallMs();
+      const span = spanOf(readQuery(c, CostQuery), now);
+      const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
+      const view: CostView = viewCost(from, span);
+      return c.json(view);
+    },
+  },
+];

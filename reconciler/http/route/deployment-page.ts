@@ -12,52 +12,17 @@ import { pathOf, say } from "../page/cell.ts";
 import { deploymentPage, NODES_SHOWN, podPath } from "../page/deployment.ts";
 import type { Page } from "../page/page.ts";
 import { podEventsPage, podLogPage, podPage, TAIL_DEFAULT, TAILS } from "../page/pod.ts";
-import type { RoutePorts } from "./env.ts";
+import type { RoutePorts } from "./route.ts";
 import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { readPipelines } from "./pipeline.ts";
 import { invalid, Refusal } from "./request.ts";
-import { addAction, addPage, type Asked, type Site } from "./site.ts";
+import type { ActionRoute, Asked, PageRoute } from "./site.ts";
 
 const PODS_SHOWN = 50;
 const PIPELINES_SHOWN = 20;
 
 const ADMIN = { role: "admin", internal: true } as const;
 const POD = "/deployment/pod/:namespace/:name";
-
-export function deploymentPages(site: Site): void {
-  const { ports } = site;
-  addPage(site, {
-    ...ADMIN,
-    path: "/deployment",
-    label: "Deployment",
-    build: (asked) => buildDeployment(asked, ports),
-  });
-  addPage(site, {
-    ...ADMIN,
-    path: POD,
-    build: async (asked) => podPage(await podOf(asked, ports)),
-  });
-  addPage(site, {
-    ...ADMIN,
-    path: `${POD}/events`,
-    async build(asked) {
-      const pod = await podOf(asked, ports);
-      const { namespace, name } = pod;
-      const query = { namespace, type: null, kind: "Pod", name, text: null };
-      return podEventsPage(pod, await clusterOf(ports).events(query));
-    },
-  });
-  addPage(site, {
-    ...ADMIN,
-    path: `${POD}/logs`,
-    live: false,
-    recorded: true,
-    build: (asked) => buildLog(asked, ports),
-  });
-  addRestart(site);
-  addKill(site);
-  addFlux(site);
-}
 
 async function buildDeployment(asked: Asked, ports: RoutePorts): Promise<Page> {
   const { console: cluster } = ports;
@@ -125,12 +90,54 @@ async function buildLog(asked: Asked, ports: RoutePorts): Promise<Page> {
 const forceField = (label: string) =>
   html`<label class="check"><input type="checkbox" name="force" value="true"> ${label}</label>`;
 
-function addRestart(site: Site): void {
-  const { ports } = site;
-  addAction(site, {
+function messageOf(answer: unknown): string {
+  const { message } = (answer ?? {}) as { message?: unknown };
+  return typeof message === "string" ? message : "done";
+}
+
+const FLUX_WORDS = {
+  reconcile: ["Reconcile", "Flux fetches its source and applies it now, not at its next interval."],
+  suspend: ["Suspend", "Flux applies nothing of it until it is resumed; what runs stays."],
+  resume: ["Resume", "Flux applies what its source holds now, which may replace running pods."],
+} as const;
+
+export const deploymentPages: readonly PageRoute<RoutePorts>[] = [
+  {
+    ...ADMIN,
+    path: "/deployment",
+    label: "Deployment",
+    build: (asked, ports) => buildDeployment(asked, ports),
+  },
+  {
+    ...ADMIN,
+    path: POD,
+    build: async (asked, ports) => podPage(await podOf(asked, ports)),
+  },
+  {
+    ...ADMIN,
+    path: `${POD}/events`,
+    async build(asked, ports) {
+      const pod = await podOf(asked, ports);
+      const { namespace, name } = pod;
+      const query = { namespace, type: null, kind: "Pod", name, text: null };
+      return podEventsPage(pod, await clusterOf(ports).events(query));
+    },
+  },
+  {
+    ...ADMIN,
+    path: `${POD}/logs`,
+    live: false,
+    isRecorded: true,
+    act: ["logs", "pod"],
+    build: (asked, ports) => buildLog(asked, ports),
+  },
+];
+
+export const deploymentActions: readonly ActionRoute<RoutePorts>[] = [
+  {
     ...ADMIN,
     path: `${POD}/restart`,
-    async confirm(asked) {
+    async confirm(asked, ports) {
       const { namespace, name, owner, nodeName } = await podOf(asked, ports);
       const who = owner === null ? null : `${owner.kind} ${owner.name}`;
       return {
@@ -154,20 +161,11 @@ function addRestart(site: Site): void {
       const path = `/api/admin/kubernetes/pods/${encodeURIComponent(name)}/restart`;
       return { notice: messageOf(await call("POST", path, body)), to: "/deployment" };
     },
-  });
-}
-
-function messageOf(answer: unknown): string {
-  const { message } = (answer ?? {}) as { message?: unknown };
-  return typeof message === "string" ? message : "done";
-}
-
-function addKill(site: Site): void {
-  const { ports } = site;
-  addAction(site, {
+  },
+  {
     ...ADMIN,
     path: `${POD}/kill`,
-    async confirm(asked) {
+    async confirm(asked, ports) {
       const { namespace, name, stuck, nodeName } = await podOf(asked, ports);
       if (stuck === null) {
         const pod = `${namespace}/${name}`;
@@ -192,19 +190,10 @@ function addKill(site: Site): void {
       const path = `/api/admin/kubernetes/pods/${encodeURIComponent(name)}/kill`;
       return { notice: messageOf(await call("POST", path, body)), to: "/deployment" };
     },
-  });
-}
-
-const FLUX_WORDS = {
-  reconcile: ["Reconcile", "Flux fetches its source and applies it now, not at its next interval."],
-  suspend: ["Suspend", "Flux applies nothing of it until it is resumed; what runs stays."],
-  resume: ["Resume", "Flux applies what its source holds now, which may replace running pods."],
-} as const;
-
-function addFlux(site: Site): void {
-  for (const verb of FLUX_VERBS) {
+  },
+  ...FLUX_VERBS.map((verb): ActionRoute<RoutePorts> => {
     const [word, consequence] = FLUX_WORDS[verb];
-    addAction(site, {
+    return {
       ...ADMIN,
       path: `/deployment/flux/:kind/:namespace/:name/${verb}`,
       confirm(asked) {
@@ -227,6 +216,6 @@ function addFlux(site: Site): void {
         const answer = await call("POST", `/api/admin/kubernetes/flux${object}`);
         return { notice: messageOf(answer), to: "/deployment" };
       },
-    });
-  }
-}
+    };
+  }),
+];

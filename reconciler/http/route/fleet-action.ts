@@ -5,32 +5,13 @@ import type { Node } from "../../../schema/node.ts";
 import { confirmHold, confirmOrder, confirmRelease } from "../page/confirm.ts";
 import { nodePath, poolPath } from "../page/node-cell.ts";
 import { orderWords } from "../page/node.ts";
-import type { RoutePorts } from "./env.ts";
+import type { RoutePorts } from "./route.ts";
 import { nodeNamed } from "./locate-node.ts";
 import { viewOf } from "./node.ts";
 import { previewOrder, type OrderPreview } from "./order.ts";
 import { poolNamed, statusView } from "./pool.ts";
 import { invalid, Refusal } from "./request.ts";
-import { addAction, type Asked, type Confirmation, type Site } from "./site.ts";
-
-export function fleetActions(site: Site): void {
-  const { ports } = site;
-  for (const type of COMMAND_TYPES) {
-    addAction(site, {
-      path: `/fleet/node/:id/${type}`,
-      role: "operator",
-      confirm: (asked) => confirm(ports, asked, type),
-      async run({ param }, form, call) {
-        const { id } = nodeNamed(ports, param("id"), true);
-        const body = { reason: reasonIn(form), ...moreOf(type, form) };
-        const words = orderWords(type, viewOf(ports, nodeNamed(ports, id, true)));
-        await call("POST", `/v1/nodes/${encodeURIComponent(id)}/${type}`, body);
-        return { notice: `${words} of ${id} is accepted.`, to: nodePath(id) };
-      },
-    });
-  }
-  holdActions(site);
-}
+import type { ActionRoute, Asked, Confirmation } from "./site.ts";
 
 /** On the page a reason is required: whoever looks at 3 a.m. wants to know why. */
 function reasonIn(form: ReadonlyMap<string, string>): string {
@@ -82,13 +63,25 @@ async function previewOf(
   }
 }
 
-function holdActions(site: Site): void {
-  const { ports } = site;
-  const about = { role: "operator" } as const;
-  addAction(site, {
-    ...about,
+const holdPath = (name: string): string => `/v1/pools/${encodeURIComponent(name)}/hold`;
+
+export const fleetActions: readonly ActionRoute<RoutePorts>[] = [
+  ...COMMAND_TYPES.map((type): ActionRoute<RoutePorts> => ({
+    path: `/fleet/node/:id/${type}`,
+    role: "operator",
+    confirm: (asked, ports) => confirm(ports, asked, type),
+    async run({ param }, form, call, ports) {
+      const { id } = nodeNamed(ports, param("id"), true);
+      const body = { reason: reasonIn(form), ...moreOf(type, form) };
+      const words = orderWords(type, viewOf(ports, nodeNamed(ports, id, true)));
+      await call("POST", `/v1/nodes/${encodeURIComponent(id)}/${type}`, body);
+      return { notice: `${words} of ${id} is accepted.`, to: nodePath(id) };
+    },
+  })),
+  {
+    role: "operator",
     path: "/fleet/pool/:pool/hold",
-    confirm: ({ param }) => confirmHold(statusView(ports, poolNamed(ports, param("pool")))),
+    confirm: ({ param }, ports) => confirmHold(statusView(ports, poolNamed(ports, param("pool")))),
     async run({ param }, form, call) {
       const name = param("pool");
       const span = (form.get("for") ?? "").trim();
@@ -96,17 +89,16 @@ function holdActions(site: Site): void {
       await call("PUT", holdPath(name), body);
       return { notice: `Pool ${name} is held.`, to: poolPath(name) };
     },
-  });
-  addAction(site, {
-    ...about,
+  },
+  {
+    role: "operator",
     path: "/fleet/pool/:pool/release",
-    confirm: ({ param }) => confirmRelease(statusView(ports, poolNamed(ports, param("pool")))),
+    confirm: ({ param }, ports) =>
+      confirmRelease(statusView(ports, poolNamed(ports, param("pool")))),
     async run({ param }, form, call) {
       const name = param("pool");
       await call("DELETE", holdPath(name), { reason: form.get("reason") ?? "" });
       return { notice: `The hold of pool ${name} is released.`, to: poolPath(name) };
     },
-  });
-}
-
-const holdPath = (name: string): string => `/v1/pools/${encodeURIComponent(name)}/hold`;
+  },
+];

@@ -22,33 +22,17 @@ import { isoOrNull, viewHealthEvent } from "../view/node.ts";
 import { sayPhase, viewRepair } from "../view/repair.ts";
 import { viewEvent } from "./admin.ts";
 import { agentPoolNamed } from "./agentpool.ts";
-import type { RoutePorts } from "./env.ts";
+import type { RoutePorts } from "./route.ts";
 import { nodeNamed, viewCommand } from "./locate-node.ts";
 import { attemptsOf, explainOf, rungOf, viewOf } from "./node.ts";
 import { explainPoolOf, poolNamed, statusView } from "./pool.ts";
 import { invalid, sayNear } from "./request.ts";
 import { safetySource } from "./safety.ts";
-import { addPage, type Asked, type Site } from "./site.ts";
+import type { Asked, PageRoute } from "./site.ts";
 
 /** Events read for one page; a repair has about a dozen. */
 const EVENTS_READ = 200;
 const EVENTS_SHOWN = 50;
-
-export function fleetPages(site: Site): void {
-  const { ports } = site;
-  const viewer = { role: "viewer" } as const;
-  const entry = { path: "/fleet", label: "Fleet" };
-  addPage(site, { ...viewer, ...entry, build: (asked) => fleet(ports, asked) });
-  addPage(site, { ...viewer, path: "/fleet/node/:id", build: (asked) => node(ports, asked) });
-  addPage(site, { ...viewer, path: "/fleet/pool/:pool", build: (asked) => pool(ports, asked) });
-  addPage(site, {
-    ...viewer,
-    path: "/fleet/agentpool/:ns/:name",
-    build({ param }) {
-      return agentPoolPage(viewAgentPool(agentPoolNamed(ports, param("ns"), param("name"))));
-    },
-  });
-}
 
 function fleet(ports: RoutePorts, { url }: Asked): Page {
   const { reconciler, agentPools } = ports;
@@ -166,3 +150,16 @@ async function pool(ports: RoutePorts, { url, param, role }: Asked): Promise<Pag
     mayAct: role !== "viewer",
   });
 }
+
+export const fleetPages: readonly PageRoute<RoutePorts>[] = [
+  { path: "/fleet", role: "viewer", label: "Fleet", build: (asked, ports) => fleet(ports, asked) },
+  { role: "viewer", path: "/fleet/node/:id", build: (asked, ports) => node(ports, asked) },
+  { role: "viewer", path: "/fleet/pool/:pool", build: (asked, ports) => pool(ports, asked) },
+  {
+    role: "viewer",
+    path: "/fleet/agentpool/:ns/:name",
+    build({ param }, ports) {
+      return agentPoolPage(viewAgentPool(agentPoolNamed(ports, param("ns"), param("name"))));
+    },
+  },
+];

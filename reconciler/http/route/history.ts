@@ -4,8 +4,8 @@ import type { NodeId } from "../../../schema/id.ts";
 import type { RecordedNode, RecordedPage } from "../../../schema/past.ts";
 import { policyNodeOf } from "../../core/fold/rejudge.ts";
 import { iso } from "../view/node.ts";
-import type { App, RoutePorts } from "./env.ts";
-import { asks, needs, queryNumber, queryTime, readQuery } from "./request.ts";
+import type { RoutePorts, Route } from "./route.ts";
+import { queryNumber, queryTime, readQuery } from "./request.ts";
 
 /** About a megabyte, and some milliseconds of the loop. */
 const PAGE_MAX = 1_000;
@@ -16,27 +16,6 @@ const PageQuery = v.object({
   after: queryNumber("expected a whole number from 0 on"),
   limit: queryNumber("expected a whole number from 1 on", 1),
 });
-
-export function historyRoutes(api: App, ports: RoutePorts): void {
-  api.get("/findings", needs("viewer"), asks(PageQuery), async (c) => {
-    const { since = 0, after = null, limit = PAGE_DEFAULT } = readQuery(c, PageQuery);
-    const rows = await ports.store.pastFindings({
-      since,
-      after,
-      limit: Math.min(limit, PAGE_MAX),
-    });
-    const nodes = new Map<NodeId, RecordedNode>();
-    for (const { node } of rows) if (!nodes.has(node)) nodes.set(node, recordOf(ports, node));
-    const page: RecordedPage = {
-      findings: rows.map(({ id, node, receivedAt, finding }) => {
-        return { id, node_id: node, received_at: iso(receivedAt), finding };
-      }),
-      nodes: Object.fromEntries(nodes),
-      next: rows.at(-1)?.id ?? after,
-    };
-    return c.json(page);
-  });
-}
 
 function recordOf(ports: RoutePorts, id: NodeId): RecordedNode {
   const { pools, server } = ports.reconciler.activeConfig();
@@ -64,3 +43,30 @@ function poolNameIn(id: string, pools: readonly { name: string }[]): string | nu
   const fitting = pools.filter(({ name }) => place !== id && place.endsWith(`-${name}`));
   return fitting.sort((a, b) => b.name.length - a.name.length)[0]?.name ?? null;
 }
+
+export const historyRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/findings",
+    access: "viewer",
+    query: PageQuery,
+    says: "recorded findings; `since`; pass `next` as `after`; `limit`",
+    run: async (c, ports) => {
+      const { since = 0, after = null, limit = PAGE_DEFAULT } = readQuery(c, PageQuery);
+      const rows = await ports.store.pastFindings({
+        since,
+        after,
+        limit: Math.min(limit, PAGE_MAX),
+      });
+      const nodes = new Map<NodeId, RecordedNode>();
+      for (const { node } of rows) if (!nodes.has(node)) nodes.set(node, recordOf(ports, node));
+      const page: RecordedPage = {
+        findings: rows.map(({ id, node, receivedAt, finding }) => {
+          return { id, node_id: node, received_at: iso(receivedAt), finding };
+        }),
+        nodes: Object.fromEntries(nodes),
+        next: rows.at(-1)?.id ?? after,
+      };
+      return c.json(page);
+    },
+  },
+];

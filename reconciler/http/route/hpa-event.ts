@@ -8,9 +8,9 @@ import type { HpaEvents, ServiceTimeline } from "../../../schema/console/hpa.ts"
 import type { ServiceRef } from "../../core/console/hpa.ts";
 import type { HpaLog } from "../../core/console/hpa-log.ts";
 import { HPA_EVENTS_MAX } from "../../core/console/hpa-log.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { clusterOf, isObjectName, isPlace, namespace, valueOf } from "./console-cluster.ts";
-import { asks, invalid, needs, queryNumber, readQuery, Refusal } from "./request.ts";
+import { invalid, queryNumber, readQuery, Refusal } from "./request.ts";
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_EXPECTED = `expected a whole number from 1 to ${HPA_EVENTS_MAX}`;
@@ -23,28 +23,6 @@ const EventQuery = v.object({
   ),
 });
 const Within = v.object({ namespace });
-
-export function hpaEventRoutes(api: App, ports: RoutePorts): void {
-  const may = needs("admin");
-  const logOf = async (): Promise<HpaLog> => valueOf(await clusterOf(ports).hpas());
-  api.get("/", may, asks(EventQuery), async (c) => {
-    const { namespace: inside = null, limit = LIMIT_DEFAULT } = readQuery(c, EventQuery);
-    const all = (await logOf()).events(null, HPA_EVENTS_MAX);
-    const events = all.filter((one) => inside === null || one.namespace === inside);
-    return c.json({ events: events.slice(0, limit) } satisfies HpaEvents);
-  });
-  api.get("/:service", may, asks(EventQuery), async (c) => {
-    const { namespace: inside = null, limit = LIMIT_DEFAULT } = readQuery(c, EventQuery);
-    const log = await logOf();
-    const events = log.events(serviceOf(c, log, inside), limit);
-    return c.json({ events } satisfies HpaEvents);
-  });
-  api.get("/:service/timeline", may, asks(Within), async (c) => {
-    const { namespace: inside = null } = readQuery(c, Within);
-    const log = await logOf();
-    return c.json(viewTimeline(ports, log, serviceOf(c, log, inside)));
-  });
-}
 
 export function viewTimeline(
   { queue }: Pick<RoutePorts, "queue">,
@@ -76,3 +54,48 @@ function serviceOf(c: Context<Env>, log: HpaLog, asked: string | null): ServiceR
   const places = found.map((each) => each.namespace).sort();
   throw new Refusal("conflict", `${name} is in several namespaces: ${places.join(", ")}`);
 }
+
+const logOf = async (ports: RoutePorts): Promise<HpaLog> => valueOf(await clusterOf(ports).hpas());
+
+export const hpaEventRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /api/hpa-events",
+    access: "admin",
+    isLeaders: true,
+    query: EventQuery,
+    says:
+      "what [HorizontalPodAutoscalers](queue.md#scaling-pods) did, newest first; `limit` (100), " +
+      "`namespace`; only from internal networks, as all of `/api/hpa-events`",
+    run: async (c, ports) => {
+      const { namespace: inside = null, limit = LIMIT_DEFAULT } = readQuery(c, EventQuery);
+      const all = (await logOf(ports)).events(null, HPA_EVENTS_MAX);
+      const events = all.filter((one) => inside === null || one.namespace === inside);
+      return c.json({ events: events.slice(0, limit) } satisfies HpaEvents);
+    },
+  },
+  {
+    at: "GET /api/hpa-events/:service",
+    access: "admin",
+    isLeaders: true,
+    query: EventQuery,
+    says: "of one service: `NAME`, or `NAMESPACE%2FNAME`",
+    run: async (c, ports) => {
+      const { namespace: inside = null, limit = LIMIT_DEFAULT } = readQuery(c, EventQuery);
+      const log = await logOf(ports);
+      const events = log.events(serviceOf(c, log, inside), limit);
+      return c.json({ events } satisfies HpaEvents);
+    },
+  },
+  {
+    at: "GET /api/hpa-events/:service/timeline",
+    access: "admin",
+    isLeaders: true,
+    query: Within,
+    says: "replicas, metrics, events and the queue's depth of the last two hours",
+    run: async (c, ports) => {
+      const { namespace: inside = null } = readQuery(c, Within);
+      const log = await logOf(ports);
+      return c.json(viewTimeline(ports, log, serviceOf(c, log, inside)));
+    },
+  },
+];

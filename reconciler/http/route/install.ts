@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { Context } from "hono";
 import { formatInstaller, isInstallerServer } from "../../../bootstrap/install/script.ts";
 import { NODE_UNIT } from "../../../bootstrap/install/script.ts";
-import type { App, Env } from "./env.ts";
+import type { Env, Route } from "./route.ts";
 import {
   openReleases,
   type OwnRelease,
@@ -21,6 +21,7 @@ import {
   type ReleaseFile,
 } from "./release-folder.ts";
 import { openReleaseKey } from "../../security/release-key.ts";
+import { Refusal } from "./request.ts";
 
 export type InstallFrom = {
   /** The state folder: the key, and the first place to look for releases (`release/VERSION`). */
@@ -66,35 +67,31 @@ const SIGNATURE = "SHA256SUMS.sig";
 /** Download path of the guide, below the host. */
 const GUIDE = "/NavarchProject/navarch/releases";
 
-export function installRoutes(app: App, ports: InstallPorts): void {
-  const { releases, key } = ports;
-  let last = { of: "", script: new Blob() };
-  app.get("/install.sh", async (c) => {
-    const release = await releases.latest();
-    const sums =
-      release === null ? null : { version: release.version, sha256: digestOf(release.sums) };
-    const values = { server: serverOf(c, ports), key: key.publicBase64, sums };
-    const of = JSON.stringify(values);
-    if (last.of !== of) last = { of, script: new Blob([formatInstaller(values)]) };
-    const headers = { ...SMALL, "Content-Type": "text/x-shellscript; charset=utf-8" };
-    return new Response(last.script, { headers });
-  });
-  app.get("/releases/key.pem", (c) => text(c, key.publicPem, "application/x-pem-file"));
-  const send = async (c: Context<Env>): Promise<Response> => {
-    const { version = "latest", name = "" } = c.req.param();
-    const wanted = version.replace(/^v(?=\d)/, "");
-    const release = await (wanted === "latest" ? releases.latest() : releases.find(wanted));
-    if (release === null) return missing(c, sayNoRelease(wanted));
-    if (name === SUMS) return text(c, release.sums, "text/plain; charset=utf-8");
-    if (name === SIGNATURE) {
-      return bytes(c, key.sign(Buffer.from(release.sums)), "application/octet-stream");
-    }
-    const file = release.files.get(name);
-    return file === undefined ? missing(c, sayNoFile(release, name)) : sendFile(c, file);
-  };
-  app.get("/releases/:version/:name", send);
-  app.get(`${GUIDE}/latest/download/:name`, send);
-  app.get(`${GUIDE}/download/:version/:name`, send);
+/** The script as it was sent last: it is the same until a release or the server changes. */
+let last = { of: "", script: new Blob() };
+
+async function sendInstaller(c: Context<Env>, ports: InstallPorts): Promise<Response> {
+  const release = await ports.releases.latest();
+  const sums =
+    release === null ? null : { version: release.version, sha256: digestOf(release.sums) };
+  const values = { server: serverOf(c, ports), key: ports.key.publicBase64, sums };
+  const of = JSON.stringify(values);
+  if (last.of !== of) last = { of, script: new Blob([formatInstaller(values)]) };
+  const headers = { ...SMALL, "Content-Type": "text/x-shellscript; charset=utf-8" };
+  return new Response(last.script, { headers });
+}
+
+async function send(c: Context<Env>, { releases, key }: InstallPorts): Promise<Response> {
+  const { version = "latest", name = "" } = c.req.param() as Record<string, string | undefined>;
+  const wanted = version.replace(/^v(?=\d)/, "");
+  const release = await (wanted === "latest" ? releases.latest() : releases.find(wanted));
+  if (release === null) return missing(c, sayNoRelease(wanted));
+  if (name === SUMS) return text(c, release.sums, "text/plain; charset=utf-8");
+  if (name === SIGNATURE) {
+    return bytes(c, key.sign(Buffer.from(release.sums)), "application/octet-stream");
+  }
+  const file = release.files.get(name);
+  return file === undefined ? missing(c, sayNoFile(release, name)) : sendFile(c, file);
 }
 
 /**
@@ -198,3 +195,30 @@ export function parseRange(
   if (last !== "" && Number(last) < from) return null;
   return from >= size ? "unsatisfiable" : { from, to };
 }
+
+function row(
+  at: `GET /${string}`,
+  says: string,
+  answer: (c: Context<Env>, install: InstallPorts) => Response | Promise<Response>,
+): Route<Served> {
+  return {
+    ...{ at, says, access: "public", isText: true },
+    run(c, { install }) {
+      if (install === null) throw new Refusal("not_found", "this control plane serves no releases");
+      return answer(c, install);
+    },
+  };
+}
+
+/** `null` = nothing is served. */
+type Served = { install: InstallPorts | null };
+
+export const installRoutes: readonly Route<Served>[] = [
+  row("GET /install.sh", "the installer of the agent", sendInstaller),
+  row("GET /releases/key.pem", "the key that signs releases", (c, { key }) =>
+    text(c, key.publicPem, "application/x-pem-file"),
+  ),
+  row("GET /releases/:version/:name", "a file of a release", send),
+  row(`GET ${GUIDE}/latest/download/:name`, "as the guide downloads it", send),
+  row(`GET ${GUIDE}/download/:version/:name`, "as the guide downloads it", send),
+];

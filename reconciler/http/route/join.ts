@@ -22,19 +22,11 @@ import type { JoinAnswer } from "../../security/join/joins.ts";
 import type { Sight } from "../../security/join/place.ts";
 import type { CountedToken } from "../../core/store-table.ts";
 import { iso, isoOrNull } from "../view/node.ts";
-import {
-  refuse,
-  durationOf,
-  invalid,
-  needs,
-  readAsked,
-  readBody,
-  Refusal,
-  unknown,
-  takes,
-} from "./request.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import { refuse, durationOf, invalid, readAsked, readBody, Refusal, unknown } from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { remoteOf, TOO_MANY, turnAway } from "./gate.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import { admissionOf } from "./gate.ts";
 
 const TTL_DEFAULT = "1h";
 /** Longer ones are passwords in scripts; a machine image that outlives one needs another way. */
@@ -78,73 +70,6 @@ function viewJoin(counted: CountedToken, now: number): JoinTokenView {
     expires_at: iso(token.expiresAt),
     revoked_at: isoOrNull(token.revokedAt),
   };
-}
-
-export function joinTokenRoutes(api: App, ports: RoutePorts, { joins }: Admission): void {
-  api.get("/join-tokens", needs("admin"), async (c) => {
-    const now = ports.clock.wallMs();
-    const all = await joins.list();
-    return c.json({ join_tokens: all.map((one) => viewJoin(one, now)) });
-  });
-  api.post("/join-tokens", needs("admin"), takes(NewJoinToken), async (c) => {
-    const { body, by, now } = await readAsked(c, ports, NewJoinToken);
-    const { pool, node, uses, label } = body;
-    const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
-    if (!names.includes(pool)) {
-      throw unknown("pool", pool, names);
-    }
-    if (node !== null && uses !== 1) return invalid("uses: a token for one node has one use");
-    const lifeMs = durationOf("ttl", body.ttl ?? TTL_DEFAULT);
-    if (lifeMs < TTL_MS_MIN || lifeMs > TTL_MS_MAX) return invalid("ttl: expected 1m to 720h");
-    const secret = `${JOIN_PREFIX}${ports.newSecret().replace(/^nvt\./, "")}`;
-    const made = await joins.create({
-      id: ports.newId(),
-      hash: hashToken(secret),
-      pool,
-      node,
-      label,
-      usesMax: uses,
-      createdAt: now,
-      createdBy: by,
-      expiresAt: now + lifeMs,
-      revokedAt: null,
-    });
-    if (made === null) throw new Refusal("conflict", "too many join tokens are open: revoke some");
-    c.set("target", made.id);
-    const token = formatJoinToken(secret, ports.install?.key.fingerprint ?? null);
-    return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token }, 201);
-  });
-  api.delete("/join-tokens/:id", needs("admin"), async (c) => {
-    const id = c.req.param("id") ?? "";
-    const ended = await joins.revoke(id);
-    if (ended === null) throw new Refusal("not_found", `no join token ${id}`);
-    return c.json(viewJoin(ended, ports.clock.wallMs()));
-  });
-}
-
-/** The route for machines. */
-export function joinRoute(api: App, ports: RoutePorts, admission: Admission): void {
-  api.post("/agent/join", takes(AnyJoin), async (c) => {
-    const body = await readBody(c, AnyJoin);
-    if ("pod_token" in body) return joinWorker(c, ports, admission, body);
-    const answer = await admission.joins.join(body, sightOf(ports), remoteOf(c));
-    c.set("target", body.node_id);
-    c.set("who", whoOf(answer));
-    if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
-    if (answer.kind === "refused") {
-      // A caller without any token is a stranger that guesses, as with a wrong credential.
-      if (answer.why === "unknown") return turnAway(c, ports, "unknown", null);
-      const code: ErrorCode = answer.why === "gone" ? "gone" : "permission_denied";
-      return refuse(c, code, answer.message);
-    }
-    const { node, credential, again } = answer;
-    const server_time = iso(ports.clock.wallMs());
-    c.set("target", node);
-    return c.json(
-      { node_id: node, credential, server_time } satisfies JoinReply,
-      again ? 200 : 201,
-    );
-  });
 }
 
 /** One of the two requests, by the token that it carries. */
@@ -195,3 +120,99 @@ function sightOf({ reconciler }: RoutePorts): Sight {
     nodeOfObject: (name) => reconciler.nodeOfObject(name),
   };
 }
+
+export const joinRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/join-tokens",
+    access: "admin",
+    act: ["get", "join_token"],
+    says: "join tokens",
+    run: async (c, ports) => {
+      const now = ports.clock.wallMs();
+      const all = await admissionOf(ports).joins.list();
+      return c.json({ join_tokens: all.map((one) => viewJoin(one, now)) });
+    },
+  },
+  {
+    at: "POST /v1/join-tokens",
+    access: "admin",
+    act: ["create", "join_token"],
+    body: NewJoinToken,
+    status: [201],
+    says: "create a join token: body `pool`, `node`, `uses`, `ttl`, `label`",
+    run: async (c, ports) => {
+      const { body, by, now } = await readAsked(c, ports, NewJoinToken);
+      const { pool, node, uses, label } = body;
+      const names = ports.reconciler.activeConfig().pools.map(({ name }) => String(name));
+      if (!names.includes(pool)) {
+        throw unknown("pool", pool, names);
+      }
+      if (node !== null && uses !== 1) return invalid("uses: a token for one node has one use");
+      const lifeMs = durationOf("ttl", body.ttl ?? TTL_DEFAULT);
+      if (lifeMs < TTL_MS_MIN || lifeMs > TTL_MS_MAX) return invalid("ttl: expected 1m to 720h");
+      const secret = `${JOIN_PREFIX}${ports.newSecret().replace(/^nvt\./, "")}`;
+      const made = await admissionOf(ports).joins.create({
+        id: ports.newId(),
+        hash: hashToken(secret),
+        pool,
+        node,
+        label,
+        usesMax: uses,
+        createdAt: now,
+        createdBy: by,
+        expiresAt: now + lifeMs,
+        revokedAt: null,
+      });
+      if (made === null)
+        throw new Refusal("conflict", "too many join tokens are open: revoke some");
+      c.set("target", made.id);
+      const token = formatJoinToken(secret, ports.install?.key.fingerprint ?? null);
+      return c.json({ ...viewJoin({ token: made, uses: 0 }, now), token }, 201);
+    },
+  },
+  {
+    at: "DELETE /v1/join-tokens/:id",
+    access: "admin",
+    act: ["revoke", "join_token"],
+    says: "revoke a join token",
+    run: async (c, ports) => {
+      const id = c.req.param("id") ?? "";
+      const ended = await admissionOf(ports).joins.revoke(id);
+      if (ended === null) throw new Refusal("not_found", `no join token ${id}`);
+      return c.json(viewJoin(ended, ports.clock.wallMs()));
+    },
+  },
+  // For machines.
+  {
+    at: "POST /v1/agent/join",
+    access: "join",
+    act: ["join", "node"],
+    rows: "repeated",
+    bytesMax: LIMIT.joinBytesMax,
+    body: AnyJoin,
+    status: [200, 201],
+    says: "a machine becomes a node",
+    run: async (c, ports) => {
+      const admission = admissionOf(ports);
+      const body = await readBody(c, AnyJoin);
+      if ("pod_token" in body) return joinWorker(c, ports, admission, body);
+      const answer = await admission.joins.join(body, sightOf(ports), remoteOf(c));
+      c.set("target", body.node_id);
+      c.set("who", whoOf(answer));
+      if (answer.kind === "unavailable") return refuse(c, "unavailable", answer.message);
+      if (answer.kind === "refused") {
+        // A caller without any token is a stranger that guesses, as with a wrong credential.
+        if (answer.why === "unknown") return turnAway(c, ports, "unknown", null);
+        const code: ErrorCode = answer.why === "gone" ? "gone" : "permission_denied";
+        return refuse(c, code, answer.message);
+      }
+      const { node, credential, again } = answer;
+      const server_time = iso(ports.clock.wallMs());
+      c.set("target", node);
+      return c.json(
+        { node_id: node, credential, server_time } satisfies JoinReply,
+        again ? 200 : 201,
+      );
+    },
+  },
+];

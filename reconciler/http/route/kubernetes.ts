@@ -7,8 +7,8 @@ import { sayBroken } from "../../core/fold/uncordon.ts";
 import { countNodes, missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { isRepairCalledOff, loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { iso } from "../view/node.ts";
-import type { App, RoutePorts } from "./env.ts";
-import { needs, Refusal } from "./request.ts";
+import type { RoutePorts, Route } from "./route.ts";
+import { Refusal } from "./request.ts";
 
 /** A webhook that refuses everything would otherwise fill pages. */
 const LINES_MAX = 50;
@@ -61,50 +61,63 @@ function notReadyNodes(nodes: Iterable<Node>): KubernetesView["not_ready_nodes"]
   return found;
 }
 
-export function kubernetesRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler } = ports;
-  api.get("/kubernetes", needs("viewer"), (c) => {
-    const { cluster, alarms } = reconciler.cluster();
-    const nodes = [...reconciler.fleet().nodes.values()];
-    const { expected, matched } = countNodes(nodes);
-    const status = cluster?.status() ?? null;
-    const refusals = refusedMarks(nodes, ports.clock.wallMs());
-    const view: KubernetesView = {
-      attached: cluster !== null,
-      server: status?.server ?? null,
-      nodes: status?.nodes ?? 0,
-      pods: status?.pods ?? 0,
-      matched,
-      expected,
-      missing_nodes: missingNodes(nodes),
-      not_ready_nodes: notReadyNodes(nodes),
-      age_ms: status?.ageMs ?? null,
-      dark: cluster?.dark() ?? null,
-      writes_per_second: status?.writesPerSecond ?? 0,
-      draining: status?.draining ?? 0,
-      forbidden: status?.forbidden ?? [],
-      alarms: [...alarms, ...(status?.doubts ?? [])],
-      refused: refusals.map(({ message }) => message),
-      refusals,
-      uncordoned: uncordoned(nodes, ports.clock.wallMs()),
-      blocked: status?.blocked ?? [],
-      unshown: (status?.unshown ?? []).slice(0, LINES_MAX),
-      ignored_holds: status?.ignoredHolds ?? [],
-    };
-    return c.json(view);
-  });
-  api.get("/kubernetes/permissions", needs("viewer"), async (c) => {
-    const { cluster } = reconciler.cluster();
-    const none: PermissionsView = { attached: false, missing: [], checked: 0, account: null };
-    if (cluster === null) return c.json(none);
-    const { pools, slurm } = reconciler.activeConfig();
-    const { statefulSet: name, namespace } = slurm.pods;
-    const set = name === null ? null : { namespace, name };
-    const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
-    const answer = await cluster.missing(joins, set);
-    if (answer.kind === "failed") throw new Refusal("unavailable", answer.message);
-    const { rules, checked, account } = answer;
-    const view: PermissionsView = { attached: true, missing: rules, checked, account };
-    return c.json(view);
-  });
-}
+export const kubernetesRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/kubernetes",
+    access: "viewer",
+    act: ["get", "cluster"],
+    says: "state of the cluster",
+    run: (c, ports) => {
+      const { reconciler } = ports;
+      const { cluster, alarms } = reconciler.cluster();
+      const nodes = [...reconciler.fleet().nodes.values()];
+      const { expected, matched } = countNodes(nodes);
+      const status = cluster?.status() ?? null;
+      const refusals = refusedMarks(nodes, ports.clock.wallMs());
+      const view: KubernetesView = {
+        attached: cluster !== null,
+        server: status?.server ?? null,
+        nodes: status?.nodes ?? 0,
+        pods: status?.pods ?? 0,
+        matched,
+        expected,
+        missing_nodes: missingNodes(nodes),
+        not_ready_nodes: notReadyNodes(nodes),
+        age_ms: status?.ageMs ?? null,
+        dark: cluster?.dark() ?? null,
+        writes_per_second: status?.writesPerSecond ?? 0,
+        draining: status?.draining ?? 0,
+        forbidden: status?.forbidden ?? [],
+        alarms: [...alarms, ...(status?.doubts ?? [])],
+        refused: refusals.map(({ message }) => message),
+        refusals,
+        uncordoned: uncordoned(nodes, ports.clock.wallMs()),
+        blocked: status?.blocked ?? [],
+        unshown: (status?.unshown ?? []).slice(0, LINES_MAX),
+        ignored_holds: status?.ignoredHolds ?? [],
+      };
+      return c.json(view);
+    },
+  },
+  {
+    at: "GET /v1/kubernetes/permissions",
+    access: "viewer",
+    act: ["get", "cluster"],
+    says: "permissions that are missing in the cluster",
+    run: async (c, ports) => {
+      const { reconciler } = ports;
+      const { cluster } = reconciler.cluster();
+      const none: PermissionsView = { attached: false, missing: [], checked: 0, account: null };
+      if (cluster === null) return c.json(none);
+      const { pools, slurm } = reconciler.activeConfig();
+      const { statefulSet: name, namespace } = slurm.pods;
+      const set = name === null ? null : { namespace, name };
+      const joins = pools.some(({ bootstrap }) => joinsCluster(bootstrap.setupCommands));
+      const answer = await cluster.missing(joins, set);
+      if (answer.kind === "failed") throw new Refusal("unavailable", answer.message);
+      const { rules, checked, account } = answer;
+      const view: PermissionsView = { attached: true, missing: rules, checked, account };
+      return c.json(view);
+    },
+  },
+];

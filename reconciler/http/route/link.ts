@@ -7,8 +7,8 @@ import type { LoginLinkView } from "../../../schema/credential.ts";
 import { hashToken } from "../../security/auth.ts";
 import type { Clock } from "../../core/clock.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { needs, Refusal } from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { Refusal } from "./request.ts";
 
 const LINK_MS = 10 * 60_000;
 /** Open links in all, and of one person; the oldest makes way. */
@@ -48,11 +48,9 @@ export class LoginLinks {
   }
 }
 
-export function linkRoutes(api: App, ports: RoutePorts, links: LoginLinks): void {
-  api.post("/console/links", needs("viewer"), (c) => create(c, ports, links));
-}
+type LinkPorts = RoutePorts & { links: LoginLinks };
 
-function create(c: Context<Env>, ports: RoutePorts, links: LoginLinks): Response {
+function create(c: Context<Env>, ports: LinkPorts): Response {
   const { name } = c.get("principal");
   const token = /^Bearer\s+(\S+)$/i.exec(c.req.header("Authorization") ?? "")?.[1];
   if (token === undefined) {
@@ -60,8 +58,18 @@ function create(c: Context<Env>, ports: RoutePorts, links: LoginLinks): Response
     throw new Refusal("conflict", message);
   }
   const code = ports.newSecret();
-  links.add(code, { name, proof: hashToken(token) });
+  ports.links.add(code, { name, proof: hashToken(token) });
   const path = `/login/once?code=${encodeURIComponent(code)}`;
   const view: LoginLinkView = { path, expires_at: iso(ports.clock.wallMs() + LINK_MS) };
   return c.json(view, 201);
 }
+
+export const linkRoutes: readonly Route<LinkPorts>[] = [
+  {
+    at: "POST /v1/console/links",
+    access: "viewer",
+    act: ["create", "login_link"],
+    says: "a link that logs a browser in once, as the caller; `path` on the same address, 10 minutes",
+    run: (c, ports) => create(c, ports),
+  },
+];

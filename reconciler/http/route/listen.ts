@@ -14,45 +14,25 @@ import type { Principal } from "../../security/auth.ts";
 import { broughtTls, type ServerTls } from "../../security/tls/open.ts";
 import { callerBehind } from "../../core/network.ts";
 import { throttled } from "./agent.ts";
-import type { App, RoutePorts } from "./env.ts";
+import { type App, isPage, type RoutePorts, sectionOf } from "./route.ts";
 import { openApp } from "./app.ts";
 import { refuseUpgrade } from "./request.ts";
 import { whyCrossSite, whyForeign } from "./anonymous.ts";
-import { bodiless, Bodies, type Caller, callerOf, closing, hasBody } from "./body.ts";
-import { JOIN, SIGNED, strangerOf } from "./body.ts";
+import { bodiless, Bodies, type Caller, callerOf, closing, hasBody, strangerOf } from "./body.ts";
 import { away, type Forward, type ProxyData } from "./forward.ts";
 import { refuseStranger } from "./gate.ts";
 import { HOP, readHop } from "./hop.ts";
 import { Live } from "./live.ts";
 import { NamedSockets } from "./named.ts";
-import { asPage, PAGES } from "./page-frame.ts";
+import { asPage } from "./page-frame.ts";
 import { maySign } from "./pipeline.ts";
-import type { AddPages } from "./site.ts";
+import type { AnyPage } from "./page.ts";
+import { findRoute } from "./table.ts";
 import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
-/** Reads that only the leader can answer well; a standby answers itself if the leader does not. */
-const LEADERS_VIEWS = [
-  /^\/api\/(?:pipelines|admin\/audit)$/,
-  /^\/api\/hpa-events(?:\/.+)?$/,
-  /^\/api\/admin\/kubernetes\/.+$/,
-  /^\/api\/queue\/tasks(?:\/[^/]+)?$/,
-  /^\/rest\/pool(?:\/.+)?$/,
-  /^(?:\/api)?\/v1\/(?:audit(?:\/export)?|plan|simulation)$/,
-  /^(?:\/api)?\/v1\/(?:workflows|agentpools|claims)(?:\/.+)?$/,
-  /^(?:\/api)?\/v1\/nodes\/[^/]+\/faults$/,
-  /^(?:\/api)?\/v1\/pools\/[^/]+\/[^/]+(?:\/claims)?$/,
-  /^(?:\/api)?\/v1\/(?:nodes|instances)\/[^/]+\/explain$/,
-];
-/** Of a pool, what a standby answers as well. */
-const OWN_VIEW = /^(\/api)?\/v1\/pools\/[^/]+\/(status|members)$/;
-const isLeadersView = (path: string): boolean =>
-  LEADERS_VIEWS.some((one) => one.test(path)) && !OWN_VIEW.test(path);
-const REPORT = /^(\/api)?\/v1\/agent\/report$/;
-const API = new RegExp(
-  "^((/api)?/v1|/api/admin|/rest)/|" +
-    "^/api/((allocations|hpa-events|pipelines)$|(queue|hpa-events)/)",
-);
+/** Whether the path is one of the API, whose callers this port judges before their bodies. */
+const isApi = (path: string): boolean => !isPage(path) && sectionOf(path) !== null;
 
 /** WebSocket close codes (RFC 6455): "service restart" and "try again later". */
 const MOVED = 1012;
@@ -83,7 +63,7 @@ export class Front {
   constructor(
     ports: RoutePorts,
     standby: { forward: Forward; refresh(): Promise<void> } | null,
-    { bodies = new Bodies(), pages = [] }: { bodies?: Bodies; pages?: readonly AddPages[] } = {},
+    { bodies = new Bodies(), pages = [] }: { bodies?: Bodies; pages?: readonly AnyPage[] } = {},
   ) {
     this.ports = ports;
     this.bodies = bodies;
@@ -100,14 +80,14 @@ export class Front {
   /** `socket` is the address of the socket's other end. */
   async answer(request: Request, pathname: string, socket = ""): Promise<Response> {
     const answer = await this.answerOf(request, pathname, socket);
-    return PAGES.test(pathname) ? asPage(answer) : answer;
+    return isPage(pathname) ? asPage(answer) : answer;
   }
 
   private async answerOf(request: Request, pathname: string, socket: string): Promise<Response> {
     const remote = this.remoteOf(request, socket);
-    const isPage = PAGES.test(pathname);
-    const foreign = isPage || API.test(pathname) ? this.foreign(request, isPage) : null;
-    const why = isPage ? this.crossSite(request) : null;
+    const forReader = isPage(pathname);
+    const foreign = sectionOf(pathname) === null ? null : this.foreign(request, forReader);
+    const why = forReader ? this.crossSite(request) : null;
     const refused = foreign ?? (why === null ? null : refuseUpgrade("permission_denied", why));
     if (refused !== null) return closing(refused);
     if (!hasBody(request)) return this.route(request, pathname, remote);
@@ -131,16 +111,20 @@ export class Front {
     const reads = request.method === "GET" || request.method === "HEAD";
     // No route may read a body that was not read within the limits.
     const own = () => this.app.fetch(bodiless(request), { remote });
-    if (!reads && PAGES.test(pathname)) return strangerOf(remote, "forms");
-    if (reads || !API.test(pathname)) return own();
+    if (!reads && isPage(pathname)) return strangerOf(remote, "forms");
+    if (reads || !isApi(pathname)) return own();
     if (this.ended) return away("leadership is moving");
-    if (JOIN.test(pathname)) return strangerOf(remote, "joins");
-    if (SIGNED.test(pathname) && maySign(request)) return strangerOf(remote, "signed reports");
+    const route = findRoute(request.method, pathname);
+    if (route?.access === "join") return strangerOf(remote, "joins");
+    if (route?.access === "signature" && maySign(request)) {
+      return strangerOf(remote, "signed reports");
+    }
     const { authority, clock } = this.ports;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
     if (judged.kind === "known") {
       const { principal } = judged;
-      return this.paceOf(principal, request, pathname) ?? callerOf(principal, pathname, remote);
+      const refused = route?.access === "agent" ? this.paceOf(principal, request) : null;
+      return refused ?? callerOf(principal, remote, route?.bytesMax);
     }
     if (this.forward === null) return own();
     // The leader may have made this token after the last copy. The leader also audits.
@@ -149,8 +133,8 @@ export class Front {
   }
 
   /** The answer to a report that comes too soon; `null` = it may be read. */
-  private paceOf({ node }: Principal, request: Request, pathname: string): Response | null {
-    if (node === null || !REPORT.test(pathname)) return null;
+  private paceOf({ node }: Principal, request: Request): Response | null {
+    if (node === null) return null;
     const bytes = Number(request.headers.get("content-length") ?? LIMIT.reportBytesMax);
     const waitMs = this.ports.quota.take(node, { reports: 1, bytes });
     if (waitMs === 0) return null;
@@ -162,17 +146,17 @@ export class Front {
     const own = (): Response | Promise<Response> => this.app.fetch(request, { remote });
     const reads = request.method === "GET" || request.method === "HEAD";
     const { forward } = this;
-    const isPage = PAGES.test(pathname);
-    if (this.ended && (isPage || API.test(pathname))) return away("leadership is moving");
+    if (this.ended && sectionOf(pathname) !== null) return away("leadership is moving");
     if (forward === null) return reads ? own() : this.change(own);
-    if (isPage) return this.leadersPage(forward, request, pathname, remote);
-    if (!API.test(pathname)) return own();
+    if (isPage(pathname)) return this.leadersPage(forward, request, pathname, remote);
+    if (!isApi(pathname)) return own();
+    const route = findRoute(request.method, pathname);
     if (!reads) {
       const answer = await forward.request(request, remote);
-      if (answer.ok && !pathname.endsWith("/agent/report")) await this.refresh();
+      if (answer.ok && route?.access !== "agent") await this.refresh();
       return answer;
     }
-    if (isLeadersView(pathname)) {
+    if (route !== null && "isLeaders" in route) {
       const answer = await forward.request(request, remote);
       return answer.status === 503 ? own() : answer;
     }
@@ -208,7 +192,7 @@ export class Front {
   }
 
   /** Refuses another site's page that would be admitted without a token; `null` = allowed. */
-  private foreign(request: Request, isPage = false): Response | null {
+  private foreign(request: Request, forReader = false): Response | null {
     const { authority, clock, names, reconciler } = this.ports;
     if (!reconciler.activeConfig().server.auth.allowAnonymous) return null;
     const judged = authority.judge(request.headers.get("authorization"), clock.wallMs());
@@ -216,7 +200,7 @@ export class Front {
     // The forwarding replica has checked it.
     if (this.remoteOf(request, "") !== "") return null;
     // A link to a page may stand anywhere: what it opens, the other site cannot read.
-    const isLink = isPage && request.headers.get("sec-fetch-mode") === "navigate";
+    const isLink = forReader && request.headers.get("sec-fetch-mode") === "navigate";
     const why = whyForeign(request.headers, names, isLink && request.method === "GET");
     return why === null ? null : refuseUpgrade("permission_denied", why);
   }

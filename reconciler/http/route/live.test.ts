@@ -8,7 +8,6 @@ import type { Page } from "../page/page.ts";
 import { openApp } from "./app.ts";
 import { Live } from "./live.ts";
 import { LiveStream } from "./live-stream.ts";
-import { addPage } from "./site.ts";
 
 afterEach(closeWorlds);
 
@@ -57,9 +56,9 @@ async function open() {
   const app = openApp(a.ports, {
     live,
     pages: [
-      (site) => addPage(site, { path: "/fleet/word", role: "viewer", build: pageOf }),
-      (site) => addPage(site, { path: "/fleet/still", role: "viewer", live: false, build: pageOf }),
-      (site) => addPage(site, { path: "/fleet/high", role: "admin", build: pageOf }),
+      { path: "/fleet/word", role: "viewer", build: pageOf },
+      { path: "/fleet/still", role: "viewer", live: false, build: pageOf },
+      { path: "/fleet/high", role: "admin", build: pageOf },
     ],
   });
   const watch = async (cookie: string, path: string, have = "", more = {}) => {

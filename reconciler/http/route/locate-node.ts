@@ -4,7 +4,7 @@ import type { CommandView } from "../../../schema/api.ts";
 import type { Command } from "../../../schema/command.ts";
 import type { Node } from "../../../schema/node.ts";
 import { iso } from "../view/node.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts } from "./route.ts";
 import { findNode } from "./find-node.ts";
 import { Refusal, unknown } from "./request.ts";
 

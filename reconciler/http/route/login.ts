@@ -7,11 +7,11 @@ import { deleteCookie, setCookie } from "hono/cookie";
 import { hashToken, type Judgement } from "../../security/auth.ts";
 import { SESSION_MS } from "../../security/session.ts";
 import { formatLogin, formatOnce } from "../page/form.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import { type Env, isPage, type Route, type RoutePorts } from "./route.ts";
 import { messageOf, remoteOf, suspectOf, TOO_MANY } from "./gate.ts";
 import type { LoginLinks } from "./link.ts";
 import type { ConsolePages } from "./page.ts";
-import { isSecure, PAGES, readForm, SESSION_COOKIE } from "./page-frame.ts";
+import { isSecure, readForm, SESSION_COOKIE } from "./page-frame.ts";
 import { Refusal } from "./request.ts";
 
 export class Login {
@@ -25,30 +25,14 @@ export class Login {
     this.ports = ports;
   }
 
-  /** `null` = the path is not about sessions. */
-  async answer(c: Context<Env>): Promise<Response | null> {
-    const { pathname } = new URL(c.req.url);
-    const { method } = c.req;
-    try {
-      if (pathname === "/login" && method !== "POST") return this.form(c);
-      if (pathname === "/login") return await this.login(c);
-      if (pathname === "/login/once" && method !== "POST") return this.once(c);
-      if (pathname === "/login/once") return await this.useLink(c);
-      if (pathname === "/logout" && method === "POST") return await this.logout(c);
-      return null;
-    } catch (error) {
-      return this.pages.caught(c, error, null);
-    }
-  }
-
   /** The form; a reader that is logged in is sent on. */
-  private form(c: Context<Env>): Response {
+  form(c: Context<Env>): Response {
     const next = nextOf(c.req.query("next"));
     if (this.pages.reader(c) !== null) return this.pages.redirect(c, next);
     return this.pages.send(c, formatLogin(next, null));
   }
 
-  private async login(c: Context<Env>): Promise<Response> {
+  async login(c: Context<Env>): Promise<Response> {
     const form = await readForm(c);
     const next = nextOf(form.get("next"));
     const token = (form.get("token") ?? "").trim();
@@ -68,11 +52,11 @@ export class Login {
   }
 
   /** Shows a button: what only opens the link, as a preview does, does not use it. */
-  private once(c: Context<Env>): Response {
+  once(c: Context<Env>): Response {
     return this.pages.send(c, formatOnce(c.req.query("code") ?? ""));
   }
 
-  private async useLink(c: Context<Env>): Promise<Response> {
+  async useLink(c: Context<Env>): Promise<Response> {
     const form = await readForm(c);
     const owner = this.links.take(form.get("code") ?? "");
     const now = this.ports.clock.wallMs();
@@ -119,7 +103,7 @@ export class Login {
     return this.pages.send(c, formatLogin(next, `Not logged in: ${message}.`), { status: 403 });
   }
 
-  private async logout(c: Context<Env>): Promise<Response> {
+  async logout(c: Context<Env>): Promise<Response> {
     const form = await readForm(c);
     const reader = this.pages.reader(c);
     if (reader === null) throw new Refusal("unauthenticated", "you are not logged in");
@@ -137,7 +121,35 @@ export function nextOf(given: string | undefined): string {
   const url = URL.parse(given, "http://none.invalid");
   if (url === null || url.origin !== "http://none.invalid") return "/";
   const { pathname, search } = url;
-  const leads = PAGES.test(pathname) && !/^\/(?:login|logout|live)\b/.test(pathname);
+  const leads = isPage(pathname) && !/^\/(?:login|logout|live)\b/.test(pathname);
   // Two slashes at the beginning would name a host.
   return leads && !pathname.startsWith("//") ? `${pathname}${search}` : "/";
 }
+
+type LoginPorts = RoutePorts & { pages: ConsolePages; links: LoginLinks };
+
+function row(
+  at: `${"GET" | "POST"} /${string}`,
+  verb: string,
+  answer: (login: Login, c: Context<Env>) => Response | Promise<Response>,
+): Route<LoginPorts> {
+  return {
+    ...{ at, access: "page", act: [verb, "session"], says: "" },
+    async run(c, ports) {
+      const { pages, links } = ports;
+      try {
+        return await answer(new Login(pages, ports, links), c);
+      } catch (error) {
+        return pages.caught(c, error, null);
+      }
+    },
+  };
+}
+
+export const loginRoutes: readonly Route<LoginPorts>[] = [
+  row("GET /login", "get", (login, c) => login.form(c)),
+  row("POST /login", "log_in", (login, c) => login.login(c)),
+  row("GET /login/once", "get", (login, c) => login.once(c)),
+  row("POST /login/once", "log_in", (login, c) => login.useLink(c)),
+  row("POST /logout", "log_out", (login, c) => login.logout(c)),
+];

@@ -8,7 +8,7 @@ import type { NodeView } from "../../../schema/api.ts";
 import { HEALTH_STATUSES, NODE_STATUSES } from "../../../schema/api.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts } from "./route.ts";
 import { invalid, readQuery } from "./request.ts";
 import { openSliced } from "./sliced.ts";
 

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { BootstrapAttemptView } from "../../../schema/api-bootstrap.ts";
 import { type Role, roleIncludes } from "../../../schema/credential.ts";
 import type { ExplainView, NodeView } from "../../../schema/api.ts";
-import { COMMAND_TYPES } from "../../../schema/command.ts";
+import { COMMAND_TYPES, type CommandType } from "../../../schema/command.ts";
 import type { Event } from "../../../schema/event.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
@@ -19,16 +19,13 @@ import { sayFreeze } from "../view/held-back.ts";
 import { freezeOf } from "../view/safety.ts";
 import { viewWorkerOf } from "../view/agentpool.ts";
 import { viewHealthEvent, viewInstance, viewNode } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { locateNode, viewCommand } from "./locate-node.ts";
 import { listNodes, matches, NodeQuery } from "./node-list.ts";
 import { Order, order } from "./order.ts";
 import {
-  asks,
   eventBy,
-  needs,
   OfNode,
-  takes,
   readQuery,
   readAsked,
   reasonOrNone,
@@ -94,70 +91,6 @@ export async function attemptsOf(
 const word = v.optional(v.string());
 const InstanceQuery = v.object({ pool: word, provider: word, state: word, region: word });
 
-export function nodeRoutes(api: App, ports: RoutePorts): void {
-  api.get("/nodes", needs("viewer"), asks(NodeQuery), (c) =>
-    listNodes(c, ports, (node) => viewOf(ports, node)),
-  );
-  api.get("/nodes/:id", needs("viewer"), async (c) => {
-    const node = locateNode(c, ports);
-    const findings = await ports.store.findings(node.id, LIMIT.healthEventsShownMax);
-    return c.json({ ...viewOf(ports, node), health_events: findings.map(viewHealthEvent) });
-  });
-  api.get("/nodes/:id/bootstrap", needs("viewer"), async (c) => {
-    const node = locateNode(c, ports);
-    const attempts = await attemptsOf(ports, node, c.get("principal").role);
-    return c.json({ node_id: node.id, phase: node.phase.kind, attempts });
-  });
-  for (const kind of ["node", "instance"] as const) {
-    api.get(`/${kind}s/:id/explain`, needs("viewer"), async (c) => {
-      const node = locateNode(c, ports);
-      const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
-      const events = await ports.store.events(query);
-      return c.json({ ...explainOf(ports, node, events), kind });
-    });
-  }
-  instanceRoutes(api, ports);
-  api.get("/commands", needs("viewer"), asks(OfNode), async (c) => {
-    const { node = null } = readQuery(c, OfNode);
-    const commands = await ports.store.commands({ node, limit: 200 });
-    return c.json({ commands: commands.map(viewCommand) });
-  });
-  api.get("/commands/:id", needs("viewer"), async (c) => {
-    const id = v.safeParse(CommandId, c.req.param("id"));
-    const command = id.success ? await ports.store.command(id.output) : null;
-    if (command === null) throw new Refusal("not_found", "there is no command with this id");
-    return c.json(viewCommand(command));
-  });
-  for (const type of COMMAND_TYPES) {
-    const path = `/nodes/:id/${type}`;
-    api.post(path, needs("operator"), takes(Order), (c) => order(c, ports, type));
-  }
-  api.delete("/nodes/:id", needs("operator"), takes(Forget), (c) => forget(c, ports));
-}
-
-function instanceRoutes(api: App, ports: RoutePorts): void {
-  api.get("/instances", needs("viewer"), asks(InstanceQuery), (c) => {
-    const { pool, provider, state, region } = readQuery(c, InstanceQuery);
-    const all = [...ports.reconciler.fleet().nodes.values()].flatMap(
-      (node) => viewInstance(node) ?? [],
-    );
-    const wanted = all.filter(
-      (i) =>
-        matches(pool, i.pool) &&
-        matches(provider, i.provider) &&
-        matches(region, i.region) &&
-        matches(state, i.state),
-    );
-    return c.json({ instances: wanted });
-  });
-  api.get("/instances/:id", needs("viewer"), (c) => {
-    const node = locateNode(c, ports);
-    const view = viewInstance(node);
-    if (view === null) throw new Refusal("not_found", `node ${node.id} has no instance`);
-    return c.json(view);
-  });
-}
-
 const Forget = v.strictObject({ reason: reasonOrNone });
 
 /** Removes the record of an unmanaged machine that is gone. */
@@ -191,3 +124,131 @@ async function forget(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   reconciler.presence.forget(id);
   return c.json({ node_id: id, forgotten_by: by });
 }
+
+const ORDER_SAYS: Readonly<Record<CommandType, string>> = {
+  cordon: "keep new work off; body `reason`, `dry_run`",
+  uncordon: "allow new work again; body `reason`, `dry_run`",
+  drain: "move work off; body `reason`, `dry_run`, `timeout`, `force`",
+  replace: "drain, terminate, buy again; body as for `drain`",
+  terminate: "drain, terminate; body as for `drain`",
+};
+
+export const nodeRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/nodes",
+    access: "viewer",
+    act: ["get", "node"],
+    query: NodeQuery,
+    says: "nodes; filters `pool`, `status`, `health`, `label`; `limit`, `cursor`",
+    run: (c, ports) => listNodes(c, ports, (node) => viewOf(ports, node)),
+  },
+  {
+    at: "GET /v1/nodes/:id",
+    access: "viewer",
+    act: ["get", "node"],
+    says: "a node with its health events",
+    run: async (c, ports) => {
+      const node = locateNode(c, ports);
+      const findings = await ports.store.findings(node.id, LIMIT.healthEventsShownMax);
+      return c.json({ ...viewOf(ports, node), health_events: findings.map(viewHealthEvent) });
+    },
+  },
+  {
+    at: "GET /v1/nodes/:id/bootstrap",
+    access: "viewer",
+    act: ["get", "node"],
+    says: "set-up attempts of a node, with their output; commands for `operator` only",
+    run: async (c, ports) => {
+      const node = locateNode(c, ports);
+      const attempts = await attemptsOf(ports, node, c.get("principal").role);
+      return c.json({ node_id: node.id, phase: node.phase.kind, attempts });
+    },
+  },
+  ...(["node", "instance"] as const).map((kind): Route<RoutePorts> => ({
+    at: `GET /v1/${kind}s/:id/explain`,
+    access: "viewer",
+    act: ["get", kind],
+    isLeaders: true,
+    says: kind === "node" ? "why a node is as it is, and what happens next" : "as for its node",
+    run: async (c, ports) => {
+      const node = locateNode(c, ports);
+      const query = { node: node.id, pool: null, since: null, after: null, limit: 50 };
+      const events = await ports.store.events(query);
+      return c.json({ ...explainOf(ports, node, events), kind });
+    },
+  })),
+  {
+    at: "GET /v1/instances",
+    access: "viewer",
+    act: ["get", "instance"],
+    query: InstanceQuery,
+    says: "what the provider bills; filters `pool`, `provider`, `state`, `region`",
+    run: (c, ports) => {
+      const { pool, provider, state, region } = readQuery(c, InstanceQuery);
+      const all = [...ports.reconciler.fleet().nodes.values()].flatMap(
+        (node) => viewInstance(node) ?? [],
+      );
+      const wanted = all.filter(
+        (i) =>
+          matches(pool, i.pool) &&
+          matches(provider, i.provider) &&
+          matches(region, i.region) &&
+          matches(state, i.state),
+      );
+      return c.json({ instances: wanted });
+    },
+  },
+  {
+    at: "GET /v1/instances/:id",
+    access: "viewer",
+    act: ["get", "instance"],
+    says: "an instance",
+    run: (c, ports) => {
+      const node = locateNode(c, ports);
+      const view = viewInstance(node);
+      if (view === null) throw new Refusal("not_found", `node ${node.id} has no instance`);
+      return c.json(view);
+    },
+  },
+  {
+    at: "GET /v1/commands",
+    access: "viewer",
+    act: ["get", "command"],
+    query: OfNode,
+    says: "orders and their outcome; filter `node`",
+    run: async (c, ports) => {
+      const { node = null } = readQuery(c, OfNode);
+      const commands = await ports.store.commands({ node, limit: 200 });
+      return c.json({ commands: commands.map(viewCommand) });
+    },
+  },
+  {
+    at: "GET /v1/commands/:id",
+    access: "viewer",
+    act: ["get", "command"],
+    says: "an order",
+    run: async (c, ports) => {
+      const id = v.safeParse(CommandId, c.req.param("id"));
+      const command = id.success ? await ports.store.command(id.output) : null;
+      if (command === null) throw new Refusal("not_found", "there is no command with this id");
+      return c.json(viewCommand(command));
+    },
+  },
+  ...COMMAND_TYPES.map((type): Route<RoutePorts> => ({
+    at: `POST /v1/nodes/:id/${type}`,
+    access: "operator",
+    act: [type, "node"],
+    body: Order,
+    status: [200, 202],
+    says: `order: ${ORDER_SAYS[type]}`,
+    run: (c, ports) => order(c, ports, type),
+  })),
+  {
+    at: "DELETE /v1/nodes/:id",
+    access: "operator",
+    act: ["forget", "node"],
+    body: Forget,
+    says: "forget an unmanaged node that is gone",
+    run: (c, ports) => forget(c, ports),
+  },
+];

@@ -7,7 +7,7 @@ import { CommandId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { judgeCommand } from "../../core/fold/command.ts";
 import { emptyChange } from "../../core/store.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts } from "./route.ts";
 import { locateNode, viewCommand } from "./locate-node.ts";
 import {
   durationOf,

@@ -7,22 +7,13 @@ import * as v from "valibot";
 import type { FleetChangeView } from "../../../schema/fleet-view.ts";
 import { adoptFleet, type FleetAnswer, ignoreFleet } from "../../core/fold/adopt-fleet.ts";
 import { viewFleets } from "../view/stranger.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { needs, readAsked, reasonOrNone, Refusal, sayNear, takes } from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
 
 const Asked = v.strictObject({ reason: reasonOrNone });
 
 type Change = Parameters<typeof ignoreFleet>;
 type Decide = (asked: Change[0], work: Change[1]) => FleetAnswer;
-
-export function otherFleetRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler } = ports;
-  api.get("/fleets", needs("viewer"), (c) => c.json(viewFleets(reconciler.fleet())));
-  const adopt: Decide = (asked, work) => adoptFleet(asked, reconciler.activeConfig(), work);
-  const ignore: Decide = ignoreFleet;
-  api.post("/fleets/:id/adopt", needs("admin"), takes(Asked), (c) => decide(c, ports, adopt));
-  api.post("/fleets/:id/ignore", needs("admin"), takes(Asked), (c) => decide(c, ports, ignore));
-}
 
 async function decide(c: Context<Env>, ports: RoutePorts, how: Decide): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, Asked);
@@ -41,3 +32,29 @@ async function decide(c: Context<Env>, ports: RoutePorts, how: Decide): Promise<
   }
   return c.json({ fleet_id: id, changed: answer.changed } satisfies FleetChangeView);
 }
+
+export const otherFleetRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/fleets",
+    access: "viewer",
+    says: "this fleet's id, and other fleets with pools of the same names",
+    run: (c, ports) => c.json(viewFleets(ports.reconciler.fleet())),
+  },
+  {
+    at: "POST /v1/fleets/:id/adopt",
+    access: "admin",
+    act: ["adopt", "fleet"],
+    body: Asked,
+    says: "take over a fleet whose state was lost: body `reason`",
+    run: (c, ports) =>
+      decide(c, ports, (asked, work) => adoptFleet(asked, ports.reconciler.activeConfig(), work)),
+  },
+  {
+    at: "POST /v1/fleets/:id/ignore",
+    access: "admin",
+    act: ["ignore", "fleet"],
+    body: Asked,
+    says: "leave another fleet alone: body `reason`",
+    run: (c, ports) => decide(c, ports, ignoreFleet),
+  },
+];

@@ -16,50 +16,14 @@ import { viewCost } from "../view/cost.ts";
 import { viewPlan } from "../view/explain.ts";
 import { groupWaits, type WaitGroup } from "../view/wait.ts";
 import { viewEvent } from "./admin.ts";
-import type { RoutePorts } from "./env.ts";
-import { readRecords } from "./audit.ts";
+import type { RoutePorts } from "./route.ts";
+import { auditOf, readRecords } from "./audit.ts";
 import { spanOf } from "./cost.ts";
-import { invalid, Refusal } from "./request.ts";
+import { invalid } from "./request.ts";
 import { viewSafetyOf } from "./safety.ts";
-import { addAction, addPage, type Asked, type Site } from "./site.ts";
+import type { ActionRoute, Asked, PageRoute } from "./site.ts";
 
 const EVENTS_ROWS = 100;
-
-export function overviewPages(site: Site): void {
-  const { ports } = site;
-  addPage(site, {
-    path: "/safety",
-    role: "viewer",
-    label: "Safety",
-    build: ({ role }) => safetyPage({ view: viewSafetyOf(ports), waits: waitsOf(ports), role }),
-  });
-  addPage(site, {
-    path: "/money",
-    role: "viewer",
-    label: "Money",
-    build(asked) {
-      const now = ports.clock.wallMs();
-      const { reconciler } = ports;
-      const month = asked.query("month");
-      if (month !== null && !/^\d{4}-(?:0[1-9]|1[0-2])$/.test(month)) {
-        return invalid("month: expected YYYY-MM");
-      }
-      const span = spanOf(month === null ? {} : { month }, now);
-      const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
-      const cost = viewCost(from, span);
-      return moneyPage({ cost, safety: viewSafetyOf(ports), waits: waitsOf(ports) });
-    },
-  });
-  addPage(site, {
-    path: "/events",
-    role: "viewer",
-    label: "Events",
-    build: (asked) => buildEvents(asked, ports),
-  });
-  addAudit(site);
-  addFreeze(site);
-  addReleases(site);
-}
 
 function waitsOf({ reconciler }: RoutePorts): WaitGroup[] {
   return groupWaits(viewPlan(reconciler.lastPlan(), [], null).waits);
@@ -93,21 +57,65 @@ async function buildEvents(asked: Asked, { store, clock }: RoutePorts) {
 
 const isKind = (text: string): text is EventKind => EVENT_KINDS.some((one) => one === text);
 
-function addAudit(site: Site): void {
-  const { admission, authority, clock } = site.ports;
-  const bootAt = clock.wallMs();
-  const names = ["actor", "verb", "object", "result", "since", "until"] as const;
-  addPage(site, {
+const reasonField = (required: boolean): Html => html`<label>Reason, shown to other operators
+  <input type="text" name="reason" maxlength="1024"${required ? html` required` : ""}></label>`;
+
+/** Where the fleet is frozen already, another freeze takes the place of that one. */
+function sayFrozen(ports: RoutePorts): Html {
+  const { frozen } = viewSafetyOf(ports);
+  if (frozen === null) return html``;
+  return html`<p><b>The fleet is frozen already</b> by ${say(frozen.by)} ${sayEnd(frozen)}:
+    ${say(frozen.why)}. This freeze takes its place, with its own reason and end.</p>`;
+}
+
+const FILTERS = ["actor", "verb", "object", "result", "since", "until"] as const;
+const TO_SAFETY = { nav: "/safety", back: "/safety" } as const;
+
+type OverviewPorts = RoutePorts & { bootAt: number };
+
+export const overviewPages: readonly PageRoute<OverviewPorts>[] = [
+  {
+    path: "/safety",
+    role: "viewer",
+    label: "Safety",
+    build: ({ role }, ports) =>
+      safetyPage({ view: viewSafetyOf(ports), waits: waitsOf(ports), role }),
+  },
+  {
+    path: "/money",
+    role: "viewer",
+    label: "Money",
+    build(asked, ports) {
+      const now = ports.clock.wallMs();
+      const { reconciler } = ports;
+      const month = asked.query("month");
+      if (month !== null && !/^\d{4}-(?:0[1-9]|1[0-2])$/.test(month)) {
+        return invalid("month: expected YYYY-MM");
+      }
+      const span = spanOf(month === null ? {} : { month }, now);
+      const from = { fleet: reconciler.fleet(), config: reconciler.activeConfig(), now };
+      const cost = viewCost(from, span);
+      return moneyPage({ cost, safety: viewSafetyOf(ports), waits: waitsOf(ports) });
+    },
+  },
+  {
+    path: "/events",
+    role: "viewer",
+    label: "Events",
+    build: (asked, ports) => buildEvents(asked, ports),
+  },
+  {
     path: "/audit",
+    act: ["get", "audit"],
     role: "admin",
     internal: true,
     label: "Audit",
-    async build(asked) {
-      if (admission === null) throw new Refusal("not_found", "simulations keep no audit");
-      const filters = Object.fromEntries(names.map((name) => [name, asked.query(name)])) as Record<
-        (typeof names)[number],
-        string | null
-      >;
+    async build(asked, ports) {
+      const from = auditOf(ports);
+      const { clock } = ports;
+      const filters = Object.fromEntries(
+        FILTERS.map((name) => [name, asked.query(name)]),
+      ) as Record<(typeof FILTERS)[number], string | null>;
       const cursor = asked.query("cursor");
       const query: Record<string, string> = { limit: "100" };
       for (const [name, value] of Object.entries({ ...filters, cursor })) {
@@ -121,35 +129,22 @@ function addAudit(site: Site): void {
         // To the minute, so that a page that is live does not change all the time.
         period[name] = new Date(Math.floor(at / 60_000) * 60_000).toISOString();
       }
-      const from = { audit: admission.audit, authority, bootAt };
       const { rows, next } = await readRecords(query, from);
       const older = next === null ? null : String(next);
       return auditPage({ rows, filters, cursor, next: older, period });
     },
-  });
-}
+  },
+];
 
-const reasonField = (required: boolean): Html => html`<label>Reason, shown to other operators
-  <input type="text" name="reason" maxlength="1024"${required ? html` required` : ""}></label>`;
-
-/** Where the fleet is frozen already, another freeze takes the place of that one. */
-function sayFrozen(ports: RoutePorts): Html {
-  const { frozen } = viewSafetyOf(ports);
-  if (frozen === null) return html``;
-  return html`<p><b>The fleet is frozen already</b> by ${say(frozen.by)} ${sayEnd(frozen)}:
-    ${say(frozen.why)}. This freeze takes its place, with its own reason and end.</p>`;
-}
-
-function addFreeze(site: Site): void {
-  const common = { role: "operator", nav: "/safety", back: "/safety" } as const;
-  addAction(site, {
+export const safetyActions: readonly ActionRoute<RoutePorts>[] = [
+  {
     path: "/safety/freeze",
     role: "operator",
-    confirm: () => ({
-      ...common,
+    confirm: (_asked, ports) => ({
+      ...TO_SAFETY,
       title: "Freeze the fleet",
       body: html`<p>In every pool: ${sayFreezeEffect(false)} Instances that run stay billed.
-        Workloads are not touched.</p>${sayFrozen(site.ports)}`,
+        Workloads are not touched.</p>${sayFrozen(ports)}`,
       fields: html`${reasonField(true)}
         <label><input type="checkbox" name="all" value="true"> Stop cordons too:
         ${sayFreezeEffect(true)}</label>
@@ -165,12 +160,12 @@ function addFreeze(site: Site): void {
       await call("PUT", "/v1/safety/freeze", body);
       return { notice: "The fleet is frozen.", to: "/safety" };
     },
-  });
-  addAction(site, {
+  },
+  {
     path: "/safety/unfreeze",
     role: "operator",
     confirm: () => ({
-      ...common,
+      ...TO_SAFETY,
       title: "Unfreeze the fleet",
       body: html`<p>Automation goes on at once: repairs that wait may drain, reboot, buy and
         terminate within their budgets.</p>`,
@@ -181,16 +176,12 @@ function addFreeze(site: Site): void {
       await call("DELETE", "/v1/safety/freeze", { reason: form.get("reason") ?? "" });
       return { notice: "The fleet is not frozen any more.", to: "/safety" };
     },
-  });
-}
-
-function addReleases(site: Site): void {
-  const common = { nav: "/safety", back: "/safety" } as const;
-  addAction(site, {
+  },
+  {
     path: "/safety/rule/:rule/trust",
     role: "operator",
     confirm: (asked) => ({
-      ...common,
+      ...TO_SAFETY,
       title: `Trust rule ${asked.param("rule")}`,
       body: html`<p>The rule ${say(asked.param("rule"))} counts again, and the circuit breaker does
         not suspend this version of it any more. Nodes that it judges unhealthy are cordoned and
@@ -205,12 +196,12 @@ function addReleases(site: Site): void {
       await call("PUT", path, { reason: form.get("reason") ?? "" });
       return { notice: `Rule ${rule} counts again.`, to: "/safety" };
     },
-  });
-  addAction(site, {
+  },
+  {
     path: "/safety/gpu/:uuid/forgive",
     role: "operator",
     confirm: (asked) => ({
-      ...common,
+      ...TO_SAFETY,
       title: `Forgive GPU ${asked.param("uuid")}`,
       body: html`<p>A machine with GPU ${say(asked.param("uuid"))} may serve again. Do this after
         the hardware was repaired or exchanged: its failures are forgotten.</p>`,
@@ -223,5 +214,5 @@ function addReleases(site: Site): void {
       await call("DELETE", path, { reason: form.get("reason") ?? "" });
       return { notice: `GPU ${uuid} is forgiven.`, to: "/safety" };
     },
-  });
-}
+  },
+];

@@ -1,5 +1,5 @@
 /**
- * What every answer of the console shares: which paths are pages, headers, cookies, forms, and
+ * What every answer of the console shares: headers, cookies, forms, and
  * errors as pages.
  */
 import type { Context } from "hono";
@@ -7,14 +7,8 @@ import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
 import { ASSETS } from "../page/asset.ts";
 import { formatRefusal } from "../page/form.ts";
 import { formatPage } from "../page/layout.ts";
-import type { Env } from "./env.ts";
+import type { Env } from "./route.ts";
 import { Refusal } from "./request.ts";
-
-/** Pages, which a standby asks of the leader. Every page's path must match; a test compares. */
-export const PAGES = new RegExp(
-  "^/(?:(?:login|logout|fleet|safety|money|events|audit|deployment|autoscaling|queue|docs)" +
-    "(?:/.*)?)?$|^/live$",
-);
 
 export const SESSION_COOKIE = "navarch_session";
 export const NOTICE_COOKIE = "navarch_notice";

@@ -13,55 +13,28 @@ import { ASSETS } from "../page/asset.ts";
 import { formatConfirmation, formatRefusal } from "../page/form.ts";
 import { type Entry, formatPage, type Notice } from "../page/layout.ts";
 import type { Page, ReaderRole, Tone } from "../page/page.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { autoscalingPages } from "./autoscaling-page.ts";
-import { deploymentPages } from "./deployment-page.ts";
-import { fleetActions } from "./fleet-action.ts";
-import { fleetPages } from "./fleet-page.ts";
-import { auditCall, hasRole, isInternal, judgeReader, remoteOf, shownBy } from "./gate.ts";
-import { LoginLinks } from "./link.ts";
-import { Live } from "./live.ts";
-import { Login } from "./login.ts";
-import { overviewPages } from "./overview-page.ts";
+import { type App, type Env, matchPath, type Route, type RoutePorts } from "./route.ts";
+import { hasRole, isInternal, judgeReader, remoteOf, shownBy } from "./gate.ts";
+import type { Live } from "./live.ts";
 import {
   assetsOf,
   HEADERS,
   isSecure,
   NOTICE_CHARS_MAX,
   NOTICE_COOKIE,
-  PAGES,
   readForm,
   refusalOf,
   SESSION_COOKIE,
 } from "./page-frame.ts";
-import { referencePages } from "./openapi.ts";
-import { recordReading, Refusal, refusalFor } from "./request.ts";
-import {
-  type ActionRoute,
-  type AddPages,
-  type Asked,
-  askedOf,
-  type Call,
-  type PageRoute,
-  Site,
-} from "./site.ts";
-
-/** Registers pages; each helper's pages are one function here. */
-const GROUPS: readonly AddPages[] = [
-  fleetPages,
-  fleetActions,
-  overviewPages,
-  deploymentPages,
-  autoscalingPages,
-  referencePages,
-];
+import { Refusal, refusalFor } from "./request.ts";
+import { type ActionRoute, type Asked, askedOf, type Call, type PageRoute } from "./site.ts";
 
 /** The order of the navigation. */
 const MAIN = ["/fleet", "/safety", "/money", "/events", "/audit"];
 const NAVIGATION = [...MAIN, "/deployment", "/autoscaling"];
 
-/** `pages` are added to the console's own; `live` ends with the role of the process. */
-export type PageParts = { pages?: readonly AddPages[]; live?: Live; links?: LoginLinks };
+/** Of whatever ports: the pages themselves say which. */
+export type AnyPage = PageRoute<RoutePorts & { bootAt: number }> | ActionRoute<RoutePorts>;
 
 /** Who reads, and by what: a session has a cookie, a program shows its token with each call. */
 export type Reader = {
@@ -72,26 +45,22 @@ export type Reader = {
 };
 
 export class ConsolePages {
-  readonly site: Site;
   readonly sessions: Sessions;
-  private readonly login: Login;
-  private readonly ports: RoutePorts;
-  private readonly app: App;
+  private readonly ports: PagePorts;
+  private readonly fetch: App["fetch"];
   private readonly live: Live;
+  private readonly rows: readonly AnyPage[];
 
+  /** `fetch` calls the API of this process; `live` ends with the role of the process. */
   constructor(
-    app: App,
-    ports: RoutePorts,
-    live = new Live(ports),
-    links = new LoginLinks(ports.clock),
+    ports: PagePorts,
+    from: { rows: readonly AnyPage[]; fetch: App["fetch"]; live: Live },
   ) {
-    this.live = live;
+    this.live = from.live;
     this.ports = ports;
-    this.app = app;
-    this.site = new Site(ports);
+    this.fetch = from.fetch;
+    this.rows = from.rows;
     this.sessions = new Sessions(ports.authority);
-    this.login = new Login(this, ports, links);
-    for (const addPages of GROUPS) addPages(this.site);
   }
 
   judge(c: Context<Env>): Judgement {
@@ -113,23 +82,22 @@ export class ConsolePages {
     return { principal, role, session };
   }
 
-  async route(c: Context<Env>): Promise<Response> {
-    const { method } = c.req;
-    const reads = method === "GET" || method === "HEAD";
-    const { pathname } = new URL(c.req.url);
-    const page = this.site.page(pathname)?.route ?? null;
-    const action = this.site.action(pathname)?.route ?? null;
-    if (page !== null && reads) return this.show(c, page);
-    if (action !== null && reads) return this.ask(c, action);
-    if (action !== null && method === "POST") return this.act(c, action);
-    if (pathname === "/live" && reads) return this.stream(c);
-    const session = await this.login.answer(c);
-    if (session !== null) return session;
+  /** Sends the reader on to the first page of the navigation. */
+  async home(c: Context<Env>): Promise<Response> {
     return this.answer(c, async (reader) => {
       const [first] = this.entries(c, reader.role);
-      if (pathname === "/" && reads && first !== undefined) return this.redirect(c, first.path);
-      return this.refuse(c, "not_found", `there is no page ${method} ${pathname}`, reader);
+      return first === undefined ? this.absent(c, reader) : this.redirect(c, first.path);
     });
+  }
+
+  /** A path of the console that is no page. */
+  async none(c: Context<Env>): Promise<Response> {
+    return this.answer(c, async (reader) => this.absent(c, reader));
+  }
+
+  private absent(c: Context<Env>, reader: Reader): Response {
+    const { pathname } = new URL(c.req.url);
+    return this.refuse(c, "not_found", `there is no page ${c.req.method} ${pathname}`, reader);
   }
 
   /** The pages that the reader may open. */
@@ -138,8 +106,8 @@ export class ConsolePages {
       const at = NAVIGATION.indexOf(path);
       return at < 0 ? NAVIGATION.length : at;
     };
-    return this.site
-      .labelled()
+    return this.rows
+      .flatMap((one) => ("build" in one && one.label !== undefined ? [one] : []))
       .filter((one) => roleIncludes(role, one.role) && (!one.internal || this.isInside(c)))
       .sort((a, b) => place(a.path) - place(b.path))
       .map(({ path, label = path }) => ({ path, label }));
@@ -253,12 +221,10 @@ export class ConsolePages {
     return this.refuse(c, "internal", message, reader);
   }
 
-  async show(c: Context<Env>, route: PageRoute): Promise<Response> {
+  async show(c: Context<Env>, route: AnyPageRoute): Promise<Response> {
     return this.answer(c, async (reader) => {
       this.check(c, reader, route);
-      const asked = this.asked(c, reader);
-      if (route.recorded === true) recordReading(c, asked);
-      const page = await route.build(asked);
+      const page = await route.build(this.asked(c, reader, route), this.ports);
       const { pathname, search } = new URL(c.req.url);
       const own = `/live?path=${encodeURIComponent(`${pathname}${search}`)}`;
       return this.send(c, page, { reader, live: route.live === false ? null : own });
@@ -266,10 +232,10 @@ export class ConsolePages {
   }
 
   /** The stream of a page; its reader has the page already. */
-  private async stream(c: Context<Env>): Promise<Response> {
+  async stream(c: Context<Env>): Promise<Response> {
     return this.answer(c, async (reader) => {
       const url = URL.parse(c.req.query("path") ?? "", "http://none.invalid");
-      const found = url === null ? null : this.site.page(url.pathname);
+      const found = url === null ? null : this.pageAt(url.pathname);
       if (url === null || found === null || found.route.live === false) {
         throw new Refusal("not_found", "there is no such page to watch");
       }
@@ -285,7 +251,7 @@ export class ConsolePages {
         key: `${reader.role} ${url.pathname}${url.search}`,
         have,
         at: Number(c.req.query("at") || Infinity),
-        build: () => route.build(asked),
+        build: () => route.build(asked, this.ports),
         owner: reader.principal.name,
         shown: JSON.stringify([shown, remote]),
         isAllowed: () =>
@@ -300,14 +266,22 @@ export class ConsolePages {
     });
   }
 
-  private asked(c: Context<Env>, { role }: Reader): Asked {
-    const url = new URL(c.req.url);
-    const found = this.site.page(url.pathname) ?? this.site.action(url.pathname);
-    if (found === null) throw new Refusal("not_found", `no page ${url.pathname}`);
-    return askedOf(url, found.params, role);
+  private pageAt(path: string) {
+    for (const route of this.rows) {
+      const params = "build" in route ? matchPath(route.path, path) : null;
+      if ("build" in route && params !== null) return { route, params };
+    }
+    return null;
   }
 
-  async ask(c: Context<Env>, route: ActionRoute): Promise<Response> {
+  private asked(c: Context<Env>, { role }: Reader, { path }: { path: string }): Asked {
+    const url = new URL(c.req.url);
+    const params = matchPath(path, url.pathname);
+    if (params === null) throw new Refusal("not_found", `no page ${url.pathname}`);
+    return askedOf(url, params, role);
+  }
+
+  async ask(c: Context<Env>, route: AnyAction): Promise<Response> {
     return this.answer(c, async (reader) => {
       this.check(c, reader, route);
       return this.confirm(c, route, reader, []);
@@ -316,12 +290,12 @@ export class ConsolePages {
 
   private async confirm(
     c: Context<Env>,
-    route: ActionRoute,
+    route: AnyAction,
     reader: Reader,
     notices: Notice[],
     status = 200,
   ): Promise<Response> {
-    const asked = await route.confirm(this.asked(c, reader));
+    const asked = await route.confirm(this.asked(c, reader, route), this.ports);
     const { pathname, search } = new URL(c.req.url);
     const page = formatConfirmation(asked, {
       action: `${pathname}${search}`,
@@ -331,15 +305,15 @@ export class ConsolePages {
     return this.send(c, page, { reader, notices, status });
   }
 
-  async act(c: Context<Env>, route: ActionRoute): Promise<Response> {
+  async act(c: Context<Env>, route: AnyAction): Promise<Response> {
     return this.answer(c, async (reader) => {
       const form = await readForm(c);
       this.checkForm(form, reader);
       this.check(c, reader, route);
-      const asked = this.asked(c, reader);
+      const asked = this.asked(c, reader, route);
       try {
         const call = this.call(c, reader, form.get("key") ?? null);
-        const done = await route.run(asked, form, call);
+        const done = await route.run(asked, form, call, this.ports);
         return this.redirect(c, done.to, { tone: done.tone ?? "ok", text: done.notice });
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
@@ -367,7 +341,7 @@ export class ConsolePages {
       const text = body === undefined ? {} : { body: JSON.stringify(body) };
       const request = new Request(`http://none.invalid${path}`, { method, headers, ...text });
       c.set("audited", true);
-      const answer = await this.app.fetch(request, { remote: remoteOf(c), principal });
+      const answer = await this.fetch(request, { remote: remoteOf(c), principal });
       const said: unknown = answer.status === 204 ? null : await answer.json();
       if (answer.ok) return said;
       throw refusalOf(said, answer.status);
@@ -377,29 +351,52 @@ export class ConsolePages {
 
 type Guarded = { role: ReaderRole; internal?: boolean };
 
-export function openPages(
-  app: App,
-  ports: RoutePorts,
-  { pages: more = [], live, links }: PageParts = {},
-): ConsolePages {
-  const pages = new ConsolePages(app, ports, live, links);
-  for (const addPages of more) addPages(pages.site);
-  app.get("/asset/:name", (c) => {
-    const asset = Object.values(ASSETS).find(({ path }) => path === c.req.path);
-    if (asset === undefined) return pages.refuse(c, "not_found", `no file ${c.req.path}`, null);
-    c.header("Cache-Control", "public, max-age=31536000, immutable");
-    c.header("X-Content-Type-Options", "nosniff");
-    return c.body(asset.text, 200, { "Content-Type": asset.type });
-  });
-  app.all("*", async (c, next) => {
-    if (!PAGES.test(c.req.path)) return next();
-    return auditCall(
-      c,
-      async () => {
-        c.res = await pages.route(c);
-      },
-      ports,
-    );
-  });
-  return pages;
+type PagePorts = RoutePorts & { bootAt: number };
+type AnyPageRoute = PageRoute<PagePorts>;
+type AnyAction = ActionRoute<PagePorts>;
+type PagesPort = { pages: ConsolePages };
+
+/** The routes of a page, or of an action: the page that asks, and what its form does. */
+function routesOf(row: AnyPage): Route<PagesPort>[] {
+  const { path, act, isRecorded } = row;
+  const common = { access: "page", says: "" } as const;
+  const read = {
+    ...common,
+    at: `GET ${path}`,
+    ...(act === undefined ? {} : { act }),
+    ...(isRecorded === undefined ? {} : { isRecorded }),
+  } as const;
+  if ("build" in row) return [{ ...read, run: (c, { pages }) => pages.show(c, row) }];
+  return [
+    { ...read, run: (c, { pages }) => pages.ask(c, row) },
+    // What the form did has a row of its own: the call's.
+    {
+      ...common,
+      at: `POST ${path}`,
+      act: act ?? ["create", null],
+      run: (c, { pages }) => pages.act(c, row),
+    },
+  ];
 }
+
+export const assetRoutes: readonly Route<PagesPort>[] = [
+  {
+    at: "GET /asset/:name",
+    access: "public",
+    isText: true,
+    says: "style, script and icon of the [console](console.md)",
+    run(c, { pages }) {
+      const asset = Object.values(ASSETS).find(({ path }) => path === c.req.path);
+      if (asset === undefined) return pages.refuse(c, "not_found", `no file ${c.req.path}`, null);
+      c.header("Cache-Control", "public, max-age=31536000, immutable");
+      c.header("X-Content-Type-Options", "nosniff");
+      return c.body(asset.text, 200, { "Content-Type": asset.type });
+    },
+  },
+];
+
+export const pageRoutes = (rows: readonly AnyPage[]): readonly Route<PagesPort>[] => [
+  { at: "GET /", access: "page", says: "", run: (c, { pages }) => pages.home(c) },
+  { at: "GET /live", access: "page", says: "", run: (c, { pages }) => pages.stream(c) },
+  ...rows.flatMap(routesOf),
+];

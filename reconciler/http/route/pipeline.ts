@@ -6,26 +6,16 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import * as v from "valibot";
 import type { Pipeline, PipelineRow } from "../../../schema/console/pipeline.ts";
 import { PipelineReport } from "../../../schema/console/pipeline.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { suggestForPipeline } from "../../core/console/pipeline.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import {
-  refuse,
-  asks,
-  invalid,
-  needs,
-  queryNumber,
-  readBody,
-  readQuery,
-  Refusal,
-  takes,
-} from "./request.ts";
-import { auditCall, remoteOf, TOO_MANY } from "./gate.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { refuse, invalid, queryNumber, readBody, readQuery, Refusal } from "./request.ts";
+import { remoteOf, TOO_MANY } from "./gate.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 
 export const SIGNATURE = "x-hub-signature-256";
@@ -36,27 +26,12 @@ const LIST_DEFAULT = 100;
 
 const ListQuery = v.object({ limit: queryNumber("expected a whole number from 1 on", 1) });
 
-/** For administrators, beside the console's other reads. */
-export function pipelineRoutes(api: App, ports: RoutePorts): void {
-  api.get("/", needs("admin"), asks(ListQuery), async (c) => {
-    const { limit = LIST_DEFAULT } = readQuery(c, ListQuery);
-    return c.json(await readPipelines(ports, Math.min(limit, LIMIT.pipelinesKeptMax)));
-  });
-}
-
 export async function readPipelines({ store }: RoutePorts, limit: number): Promise<Pipeline[]> {
   return (await store.pipelineTable().list(limit)).map(viewPipeline);
 }
 
 function viewPipeline({ report, receivedAt }: PipelineRow): Pipeline {
   return { ...report, receivedAt: iso(receivedAt), suggestions: suggestForPipeline(report) };
-}
-
-/** Takes reports from whoever holds the secret; no token is asked for. */
-export function signedRoute(app: App, ports: RoutePorts, small: MiddlewareHandler): void {
-  const audited: MiddlewareHandler<Env> = (c, next) => auditCall(c, next, ports);
-  const takesReport = takes(PipelineReport);
-  app.post("/api/pipelines", audited, small, takesReport, (c) => takePipeline(c, ports));
 }
 
 async function takePipeline(c: Context<Env>, ports: RoutePorts): Promise<Response> {
@@ -108,3 +83,29 @@ function isSigned(body: Buffer, given: string, secret: string): boolean {
   const found = Buffer.from(given);
   return found.length === wanted.length && timingSafeEqual(found, wanted);
 }
+
+/** For administrators, beside the console's other reads. */
+export const pipelineRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /api/pipelines",
+    access: "admin",
+    isLeaders: true,
+    query: ListQuery,
+    says: "reported runs, newest first, with stages and suggestions; `limit`",
+    run: async (c, ports) => {
+      const { limit = LIST_DEFAULT } = readQuery(c, ListQuery);
+      return c.json(await readPipelines(ports, Math.min(limit, LIMIT.pipelinesKeptMax)));
+    },
+  },
+  // From whoever holds the secret; no token is asked for.
+  {
+    at: "POST /api/pipelines",
+    access: "signature",
+    act: ["report", "pipeline"],
+    body: PipelineReport,
+    says:
+      "report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under " +
+      "`server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))",
+    run: takePipeline,
+  },
+];

@@ -19,18 +19,10 @@ import type { UnitOfWork } from "../../core/unit-of-work.ts";
 import { desiredOf } from "../../core/fleet.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewMembers } from "../view/member.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { findNode } from "./find-node.ts";
 import { locatePool, nodesOf, statusView } from "./pool.ts";
-import {
-  idempotencyKey,
-  needs,
-  readAsked,
-  reasonOrNone,
-  Refusal,
-  sayNear,
-  takes,
-} from "./request.ts";
+import { idempotencyKey, readAsked, reasonOrNone, Refusal, sayNear } from "./request.ts";
 
 /** Longer lists are more likely a mistake. */
 const REMOVED_MAX = 1_000;
@@ -59,38 +51,6 @@ const Remove = v.strictObject({
   ),
   reason,
 });
-
-export function poolSizeRoutes(api: App, ports: RoutePorts): void {
-  api.put("/pools/:pool/size", needs("operator"), takes(Size), (c) =>
-    change(c, ports, Size, ({ nodes, clamp: cut }) => ({
-      what: `size ${nodes}${cut ? " clamped" : ""}`,
-      judge: (asking) => resize(asking, { nodes }, cut),
-    })),
-  );
-  api.post("/pools/:pool/grow", needs("operator"), takes(Grow), (c) =>
-    change(c, ports, Grow, ({ by, clamp: cut }) => ({
-      what: `grow ${by}${cut ? " clamped" : ""}`,
-      judge: (asking) => resize(asking, { by }, cut),
-    })),
-  );
-  api.post("/pools/:pool/shrink-target", needs("operator"), takes(Shrink), (c) =>
-    change(c, ports, Shrink, ({ by, to }) => ({
-      what: by === undefined ? `lower to ${to}` : `lower by ${by}`,
-      judge: (asking, desired) => lower(asking, to ?? desired - (by ?? 0)),
-    })),
-  );
-  api.post("/pools/:pool/remove", needs("operator"), takes(Remove), (c) =>
-    change(c, ports, Remove, ({ nodes }) => ({
-      what: `remove ${[...new Set(nodes)].toSorted().join(",")}`,
-      judge: (asking, _desired, work) => removeNamed(ports, asking, nodes, work),
-    })),
-  );
-  api.get("/pools/:pool/members", needs("viewer"), (c) => {
-    const pool = locatePool(c, ports);
-    const state = ports.reconciler.fleet().pools.get(pool.name);
-    return c.json(viewMembers(pool, state, nodesOf(ports, pool.name)));
-  });
-}
 
 /** One request: a text that is the same for equal requests, and the judgement. */
 type SizeRequest = {
@@ -177,3 +137,65 @@ function removeNamed(
   const operation = (id: Parameters<UnitOfWork["operation"]>[0]) => work.operation(id);
   return remove({ ...asking, sight, operation }, [...named.values()]);
 }
+
+export const poolSizeRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "PUT /v1/pools/:pool/size",
+    access: "operator",
+    act: ["resize", "pool"],
+    body: Size,
+    says: "set the size: body `nodes`, `clamp`",
+    run: (c, ports) =>
+      change(c, ports, Size, ({ nodes, clamp: cut }) => ({
+        what: `size ${nodes}${cut ? " clamped" : ""}`,
+        judge: (asking) => resize(asking, { nodes }, cut),
+      })),
+  },
+  {
+    at: "POST /v1/pools/:pool/grow",
+    access: "operator",
+    act: ["grow", "pool"],
+    body: Grow,
+    says: "raise the size: body `by`, `clamp`",
+    run: (c, ports) =>
+      change(c, ports, Grow, ({ by, clamp: cut }) => ({
+        what: `grow ${by}${cut ? " clamped" : ""}`,
+        judge: (asking) => resize(asking, { by }, cut),
+      })),
+  },
+  {
+    at: "POST /v1/pools/:pool/shrink-target",
+    access: "operator",
+    act: ["shrink", "pool"],
+    body: Shrink,
+    says: "lower the size without choosing nodes: body `by` or `to`",
+    run: (c, ports) =>
+      change(c, ports, Shrink, ({ by, to }) => ({
+        what: by === undefined ? `lower to ${to}` : `lower by ${by}`,
+        judge: (asking, desired) => lower(asking, to ?? desired - (by ?? 0)),
+      })),
+  },
+  {
+    at: "POST /v1/pools/:pool/remove",
+    access: "operator",
+    act: ["remove", "pool"],
+    body: Remove,
+    says: "remove named nodes: body `nodes`",
+    run: (c, ports) =>
+      change(c, ports, Remove, ({ nodes }) => ({
+        what: `remove ${[...new Set(nodes)].toSorted().join(",")}`,
+        judge: (asking, _desired, work) => removeNamed(ports, asking, nodes, work),
+      })),
+  },
+  {
+    at: "GET /v1/pools/:pool/members",
+    access: "viewer",
+    act: ["get", "pool"],
+    says: "target size and nodes, for an external autoscaler",
+    run: (c, ports) => {
+      const pool = locatePool(c, ports);
+      const state = ports.reconciler.fleet().pools.get(pool.name);
+      return c.json(viewMembers(pool, state, nodesOf(ports, pool.name)));
+    },
+  },
+];

@@ -15,37 +15,9 @@ import { newPoolState } from "../../core/fold/new-pool.ts";
 import { viewPoolCost } from "../view/cost.ts";
 import { viewPool, viewPoolStatus } from "../view/pool.ts";
 import { holdOf } from "../view/safety.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import {
-  eventBy,
-  invalid,
-  needs,
-  readAsked,
-  Refusal,
-  sayReason,
-  unknown,
-  takes,
-} from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { eventBy, invalid, readAsked, Refusal, sayReason, unknown } from "./request.ts";
 import { endOf, HOLD_DEFAULT_MS, Lift, safetySource, Veto } from "./safety.ts";
-
-export function poolRoutes(api: App, ports: RoutePorts): void {
-  api.get("/pools", needs("viewer"), (c) => {
-    const { pools } = ports.reconciler.activeConfig();
-    return c.json({ pools: pools.map((pool) => poolView(ports, pool)) });
-  });
-  api.get("/pools/:pool", needs("viewer"), (c) => c.json(poolView(ports, locatePool(c, ports))));
-  api.get("/pools/:pool/status", needs("viewer"), (c) =>
-    c.json(statusView(ports, locatePool(c, ports))),
-  );
-  api.get("/pools/:pool/explain", needs("viewer"), async (c) => {
-    const pool = locatePool(c, ports);
-    const query = { node: null, pool: pool.name, since: null, after: null, limit: 30 };
-    return c.json(explainPoolOf(ports, pool, await ports.store.events(query)));
-  });
-  api.put("/pools/:pool/hold", needs("operator"), takes(Veto), (c) => hold(c, ports));
-  api.delete("/pools/:pool/hold", needs("operator"), takes(Lift), (c) => resume(c, ports));
-  api.put("/pools/:pool/demand", needs("operator"), takes(Demand), (c) => setDemand(c, ports));
-}
 
 export function explainPoolOf(ports: RoutePorts, pool: PoolConfig, events: Event[]): ExplainView {
   const state = ports.reconciler.fleet().pools.get(pool.name);
@@ -203,3 +175,66 @@ async function setDemand(c: Context<Env>, ports: RoutePorts): Promise<Response> 
   const message = `observed_at: ${given ?? ""} is older than the stored observation (${known})`;
   throw new Refusal("conflict", message);
 }
+
+export const poolRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/pools",
+    access: "viewer",
+    act: ["get", "pool"],
+    says: "pools",
+    run: (c, ports) => {
+      const { pools } = ports.reconciler.activeConfig();
+      return c.json({ pools: pools.map((pool) => poolView(ports, pool)) });
+    },
+  },
+  {
+    at: "GET /v1/pools/:pool",
+    access: "viewer",
+    act: ["get", "pool"],
+    says: "a pool",
+    run: (c, ports) => c.json(poolView(ports, locatePool(c, ports))),
+  },
+  {
+    at: "GET /v1/pools/:pool/status",
+    access: "viewer",
+    act: ["get", "pool"],
+    says: "size, health, queue and limits of a pool",
+    run: (c, ports) => c.json(statusView(ports, locatePool(c, ports))),
+  },
+  {
+    at: "GET /v1/pools/:pool/explain",
+    access: "viewer",
+    act: ["get", "pool"],
+    isLeaders: true,
+    says: "why a pool is as it is, and what happens next",
+    run: async (c, ports) => {
+      const pool = locatePool(c, ports);
+      const query = { node: null, pool: pool.name, since: null, after: null, limit: 30 };
+      return c.json(explainPoolOf(ports, pool, await ports.store.events(query)));
+    },
+  },
+  {
+    at: "PUT /v1/pools/:pool/hold",
+    access: "operator",
+    act: ["hold", "pool"],
+    body: Veto,
+    says: "hold a pool: body `reason`, and `for` or `until`",
+    run: (c, ports) => hold(c, ports),
+  },
+  {
+    at: "DELETE /v1/pools/:pool/hold",
+    access: "operator",
+    act: ["resume", "pool"],
+    body: Lift,
+    says: "lift the hold",
+    run: (c, ports) => resume(c, ports),
+  },
+  {
+    at: "PUT /v1/pools/:pool/demand",
+    access: "operator",
+    act: ["demand", "pool"],
+    body: Demand,
+    says: "report a queue: body `pending_jobs`, `queue_depth`, `observed_at`",
+    run: (c, ports) => setDemand(c, ports),
+  },
+];

@@ -14,18 +14,8 @@ import {
 } from "../../../schema/console/queue.ts";
 import type { DemandAnswer } from "../../core/console/demand.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import {
-  refuse,
-  asks,
-  idempotencyKey,
-  needs,
-  queryNumber,
-  readBody,
-  readQuery,
-  Refusal,
-  takes,
-} from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { refuse, idempotencyKey, queryNumber, readBody, readQuery, Refusal } from "./request.ts";
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
@@ -43,42 +33,6 @@ const TaskQuery = v.strictObject({
 const Kept = v.strictObject({ lease: TaskKey });
 const Completed = v.strictObject({ lease: TaskKey, result: v.nullish(taskText, null) });
 const Failed = v.strictObject({ lease: TaskKey, error: v.optional(taskText, "") });
-
-export function queueRoutes(api: App, ports: RoutePorts): void {
-  const { queue, newId } = ports;
-  const may = needs("admin");
-  // A worker's token need not be an administrator's.
-  const works = needs("operator");
-  api.get("/tasks", may, asks(TaskQuery), (c) => list(c, ports));
-  api.post("/tasks", may, takes(TaskAsk), async (c) => {
-    const ask = await readBody(c, TaskAsk);
-    c.set("target", ask.type);
-    const id = idempotencyKey(c) ?? newId();
-    return answer(c, await queue.submit(ask, id, c.get("principal").name));
-  });
-  api.post("/tasks/lease", works, takes(LeaseAsk), async (c) => {
-    const ask = await readBody(c, LeaseAsk);
-    return answer(c, await queue.lease(ask, idempotencyKey(c) ?? newId()));
-  });
-  api.get("/tasks/:id", may, async (c) => {
-    const task = await queue.find(idOf(c));
-    return answer(c, task === null ? { kind: "absent" } : { kind: "task", task, isNew: false });
-  });
-  api.delete("/tasks/:id", may, async (c) => answer(c, await queue.cancel(idOf(c))));
-  api.post("/tasks/:id/release", may, async (c) => answer(c, await queue.release(idOf(c))));
-  api.post("/tasks/:id/heartbeat", works, takes(Kept), async (c) => {
-    const { lease } = await readBody(c, Kept);
-    return answer(c, await queue.keep(idOf(c), lease));
-  });
-  api.post("/tasks/:id/complete", works, takes(Completed), async (c) => {
-    const { lease, result } = await readBody(c, Completed);
-    return answer(c, await queue.complete(idOf(c), lease, result));
-  });
-  api.post("/tasks/:id/fail", works, takes(Failed), async (c) => {
-    const { lease, error } = await readBody(c, Failed);
-    return answer(c, await queue.fail(idOf(c), lease, error));
-  });
-}
 
 /** The audit names the task. */
 function idOf(c: Context<Env>): string {
@@ -131,3 +85,106 @@ function viewTask(task: Task) {
     endedAt: at(endedAt),
   };
 }
+
+export const queueRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /api/queue/tasks",
+    access: "admin",
+    act: ["get", "task"],
+    isLeaders: true,
+    query: TaskQuery,
+    says:
+      "tasks of the [demand queue](queue.md), newest first; filter `state`; `limit`, `cursor`; " +
+      "the next page is in `Link`; only from internal networks, as all of `/api/queue`",
+    run: (c, ports) => list(c, ports),
+  },
+  {
+    at: "POST /api/queue/tasks",
+    access: "admin",
+    act: ["submit", "task"],
+    rows: "shared",
+    body: TaskAsk,
+    says:
+      "submit a task: body `class`, `priority`, `type`, `pool`, `gpus`, `hold`, `payload`; under " +
+      "an `Idempotency-Key`, its id, it is one task; 429 with `Retry-After` when the class is full",
+    run: async (c, ports) => {
+      const ask = await readBody(c, TaskAsk);
+      c.set("target", ask.type);
+      const id = idempotencyKey(c) ?? ports.newId();
+      return answer(c, await ports.queue.submit(ask, id, c.get("principal").name));
+    },
+  },
+  {
+    at: "POST /api/queue/tasks/lease",
+    access: "operator",
+    act: ["lease", "task"],
+    rows: "failed",
+    body: LeaseAsk,
+    says: "take tasks to run: body `worker`, `types`, `pool`, `max`; `Idempotency-Key` is the lease",
+    run: async (c, ports) => {
+      const ask = await readBody(c, LeaseAsk);
+      return answer(c, await ports.queue.lease(ask, idempotencyKey(c) ?? ports.newId()));
+    },
+  },
+  {
+    at: "GET /api/queue/tasks/:id",
+    access: "admin",
+    act: ["get", "task"],
+    isLeaders: true,
+    says: "a task; finished ones are kept for 7 days",
+    run: async (c, ports) => {
+      const task = await ports.queue.find(idOf(c));
+      return answer(c, task === null ? { kind: "absent" } : { kind: "task", task, isNew: false });
+    },
+  },
+  {
+    at: "DELETE /api/queue/tasks/:id",
+    access: "admin",
+    act: ["cancel", "task"],
+    says: "cancel a task that waits or runs; 409 if it is finished",
+    run: async (c, ports) => answer(c, await ports.queue.cancel(idOf(c))),
+  },
+  {
+    at: "POST /api/queue/tasks/:id/release",
+    access: "admin",
+    act: ["release", "task"],
+    says: "end the hold of a task",
+    run: async (c, ports) => answer(c, await ports.queue.release(idOf(c))),
+  },
+  {
+    at: "POST /api/queue/tasks/:id/heartbeat",
+    access: "operator",
+    act: ["keep", "task"],
+    rows: "failed",
+    body: Kept,
+    says: "keep a lease: body `lease`",
+    run: async (c, ports) => {
+      const { lease } = await readBody(c, Kept);
+      return answer(c, await ports.queue.keep(idOf(c), lease));
+    },
+  },
+  {
+    at: "POST /api/queue/tasks/:id/complete",
+    access: "operator",
+    act: ["complete", "task"],
+    rows: "failed",
+    body: Completed,
+    says: "a task is done: body `lease`, `result`",
+    run: async (c, ports) => {
+      const { lease, result } = await readBody(c, Completed);
+      return answer(c, await ports.queue.complete(idOf(c), lease, result));
+    },
+  },
+  {
+    at: "POST /api/queue/tasks/:id/fail",
+    access: "operator",
+    act: ["fail", "task"],
+    rows: "failed",
+    body: Failed,
+    says: "an attempt failed: body `lease`, `error`",
+    run: async (c, ports) => {
+      const { lease, error } = await readBody(c, Failed);
+      return answer(c, await ports.queue.fail(idOf(c), lease, error));
+    },
+  },
+];

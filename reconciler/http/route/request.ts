@@ -1,18 +1,17 @@
 /**
- * What routes do with a request before they act on it: check the role, read body and query, and
- * refuse. A refusal is thrown, and `app.ts` makes the answer.
+ * What routes do with a request before they act on it: read body and query, and refuse. A refusal
+ * is thrown, and `app.ts` makes the answer.
  */
 import type { Context } from "hono";
 import * as v from "valibot";
 import { ERROR_STATUS, type ErrorCode } from "../../../schema/api.ts";
-import { type NarrowRole, roleIncludes, type Role } from "../../../schema/credential.ts";
 import { cutText } from "../../../schema/cut-text.ts";
 import { parseDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import { CommandId } from "../../../schema/id.ts";
 import { nearest } from "../../../schema/nearest.ts";
 import { StaleEpoch, StoreFailed } from "../../core/store.ts";
-import type { Env, RoutePorts } from "./env.ts";
+import { type Env, type RoutePorts, sectionOf } from "./route.ts";
 import { parseInstant } from "../../../schema/instant.ts";
 
 /** A message may name what was sent, and that may be as long as a body. */
@@ -38,9 +37,6 @@ export function refusalFor(error: unknown): Refusal | null {
   return error instanceof StoreFailed ? new Refusal("unavailable", error.message) : null;
 }
 
-/** The console's API, whose errors are flat. */
-export const CONSOLE = /^\/api\/(?:admin|allocations|hpa-events|pipelines|queue)(?:\/|$)/;
-
 /** An error answer. `retryS` is `Retry-After` in seconds, for errors that pass. */
 export function refuse(
   c: Context<Env>,
@@ -56,7 +52,7 @@ export function refuse(
   const passing = code === "unavailable" || code === "not_leader" || code === "rate_limited";
   if (passing) c.header("Retry-After", String(retryS));
   const error = { code, message, details, request_id: c.get("requestId") ?? "" };
-  const body = CONSOLE.test(c.req.path) ? { error: message, code } : { error };
+  const body = sectionOf(c.req.path)?.kind === "console" ? { error: message, code } : { error };
   return c.json(body, ERROR_STATUS[code]);
 }
 
@@ -82,48 +78,12 @@ export function invalid(message: string): never {
   throw new Refusal("invalid_argument", message);
 }
 
-/**
- * Lets only `role` and above through, and `narrow`. The handler carries its role, for the generated
- * page.
- */
-export function needs(role: Exclude<Role, NarrowRole>, narrow: NarrowRole | null = null) {
-  const check = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
-    const { name, role: has } = c.get("principal");
-    if (has !== narrow && !roleIncludes(has, role)) {
-      throw new Refusal("permission_denied", `${name} has role ${has}; this needs ${role}`);
-    }
-    await next();
-  };
-  return Object.assign(check, { role });
-}
-
-/**
- * What a route reads of the request. The schema is carried for `/openapi.json`; `readBody` and
- * `readQuery` read no other, so the document is what is checked.
- */
-export function takes<S extends v.GenericSchema>(body: S) {
-  const declare = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
-    c.set("takes", body);
-    await next();
-  };
-  return Object.assign(declare, { body });
-}
-
-/** As `takes`, for the query. */
-export function asks<S extends v.GenericSchema>(query: S) {
-  const declare = async (c: Context<Env>, next: () => Promise<void>): Promise<void> => {
-    c.set("asks", query);
-    await next();
-  };
-  return Object.assign(declare, { query });
-}
-
 /** Reads and checks a JSON body; the error names the path, what was expected and what was found. */
 export async function readBody<S extends v.GenericSchema>(
   c: Context<Env>,
   schema: S,
 ): Promise<v.InferOutput<S>> {
-  if (c.get("takes") !== schema) throw new Error(`${c.req.path}: declare its body with takes()`);
+  if (c.get("route").body !== schema) throw new Error(`${c.req.path}: its row has another body`);
   const text = await c.req.text();
   const body: unknown = parse(schema, text === "" ? {} : parseJson(text, "body"));
   const { reason } = (body ?? {}) as { reason?: unknown };
@@ -153,7 +113,7 @@ export async function readAsked<S extends v.GenericSchema>(
 
 /** Reads and checks the query; keys that the schema does not name are ignored. */
 export function readQuery<S extends v.GenericSchema>(c: Context<Env>, schema: S) {
-  if (c.get("asks") !== schema) throw new Error(`${c.req.path}: declare its query with asks()`);
+  if (c.get("route").query !== schema) throw new Error(`${c.req.path}: its row has another query`);
   return parse(schema, c.req.query());
 }
 
@@ -232,11 +192,4 @@ export function eventBy(
   event: Pick<EventDraft, "at" | "kind" | "message"> & Partial<EventDraft>,
 ): EventDraft {
   return { node: null, pool: null, session: null, ...event, actor: `human:${by}` };
-}
-
-/** For the audit: a page about an object is read, named by its path. */
-export function recordReading(c: Context<Env>, of: { param(name: string): string }): void {
-  c.set("recorded", true);
-  c.set("namespace", of.param("namespace"));
-  c.set("target", of.param("name"));
 }

@@ -2,48 +2,23 @@
  * `/rest/pool`: AgentPools for clients of Velda's API, in the shape of its gateway (JSON with camel
  * case; a stream is one JSON object a line). The credentials and roles are those of `/v1`.
  */
-import { Hono, type Context } from "hono";
+import { type Context } from "hono";
 import type { PoolView } from "../../core/agentpool/service.ts";
 import { viewRestPool, viewRestStatus } from "../view/agentpool.ts";
 import { servedPools } from "./agentpool.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { counted, Followers } from "./follower.ts";
-import { auditCall, authenticate, hasRole, shownBy } from "./gate.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { counted } from "./follower.ts";
+import { hasRole, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";
-import { needs, Refusal, sayNear } from "./request.ts";
+import { Refusal, sayNear } from "./request.ts";
 import { openSliced } from "./sliced.ts";
+import type { Followed } from "./follower.ts";
 
 const LOOK_MS = 1_000;
 /** An empty line is sent when nothing else is, so that proxies keep the connection. */
 const QUIET_MS = 15_000;
 /** Then a follower comes back, with a token that still holds. */
 const STREAM_MS = 10 * 60_000;
-
-export function openRestPool(ports: RoutePorts): App {
-  const api: App = new Hono<Env>();
-  const followers = new Followers("pools");
-  api.use((c, next) => auditCall(c, next, ports));
-  api.use((c, next) => authenticate(c, next, ports));
-  api.get("/pool", needs("viewer"), (c) => c.json({ pools: servedPools(ports).map(viewRestPool) }));
-  api.get("/pool/:pool", needs("viewer"), (c) => {
-    return c.json({ pool: viewRestPool(locateByName(c, ports)) });
-  });
-  api.get("/pool/:pool/watch", needs("viewer"), (c) => {
-    const { pool } = locateByName(c, ports);
-    const { name: owner, role } = c.get("principal");
-    followers.check(owner);
-    const isForwarded = c.req.header(HOP) !== undefined;
-    const shown = shownBy(c);
-    const isAllowed = (): boolean => hasRole(shown, role, ports);
-    const slices = follow(ports, pool.key, { isForwarded, isAllowed });
-    const body = openSliced(
-      counted(slices, () => followers.take(owner)),
-      STREAM_MS + QUIET_MS,
-    );
-    return c.body(body, 200, { "Content-Type": "application/json", "Cache-Control": "no-store" });
-  });
-  return api;
-}
 
 /** `NAME` where one namespace has it, `NAMESPACE/NAME` with `%2F`, or `?namespace=`. */
 function locateByName(c: Context<Env>, ports: RoutePorts): PoolView {
@@ -87,3 +62,43 @@ async function* follow(
     await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve));
   }
 }
+
+export const restPoolRoutes: readonly Route<RoutePorts & Followed>[] = [
+  {
+    at: "GET /rest/pool",
+    access: "viewer",
+    isLeaders: true,
+    says: "AgentPools, for clients of Velda's API",
+    run: (c, ports) => c.json({ pools: servedPools(ports).map(viewRestPool) }),
+  },
+  {
+    at: "GET /rest/pool/:pool",
+    access: "viewer",
+    isLeaders: true,
+    says: "one of them; `:pool` is `NAME`, or `NAMESPACE%2FNAME`; `namespace`",
+    run: (c, ports) => c.json({ pool: viewRestPool(locateByName(c, ports)) }),
+  },
+  {
+    at: "GET /rest/pool/:pool/watch",
+    access: "viewer",
+    isLeaders: true,
+    isText: true,
+    says: "its status now and after each change; one JSON object a line",
+    run(c, ports) {
+      const { followers } = ports;
+      const { pool } = locateByName(c, ports);
+      const { name: owner, role } = c.get("principal");
+      followers.pools.check(owner);
+      const isForwarded = c.req.header(HOP) !== undefined;
+      const shown = shownBy(c);
+      const isAllowed = (): boolean => hasRole(shown, role, ports);
+      const slices = follow(ports, pool.key, { isForwarded, isAllowed });
+      const body = openSliced(
+        counted(slices, () => followers.pools.take(owner)),
+        STREAM_MS + QUIET_MS,
+      );
+      const headers = { "Content-Type": "application/json", "Cache-Control": "no-store" };
+      return c.body(body, 200, headers);
+    },
+  },
+];

@@ -12,14 +12,12 @@ import { factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewDegraded } from "../view/degraded.ts";
 import { viewTrust } from "../view/trust.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { viewBroken } from "./simulation.ts";
 import {
   durationOf,
   eventBy,
   invalid,
-  needs,
-  takes,
   readAsked,
   reasonOrNone,
   Refusal,
@@ -83,22 +81,6 @@ export function safetySource({ reconciler, clock }: RoutePorts): SafetySource {
 export function viewSafetyOf(ports: RoutePorts): SafetyView {
   const degraded = viewDegraded(ports);
   return { ...viewSafety(safetySource(ports)), ...viewBroken(ports), degraded };
-}
-
-export function safetyRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler } = ports;
-  api.get("/trust", needs("viewer"), (c) => {
-    const { tls } = reconciler.activeConfig().server;
-    const key = ports.install?.key.fingerprint ?? null;
-    return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
-  });
-  api.get("/safety", needs("viewer"), (c) => {
-    return c.json(viewSafetyOf(ports));
-  });
-  api.put("/safety/freeze", needs("operator"), takes(Freeze), (c) => freeze(c, ports));
-  api.delete("/safety/freeze", needs("operator"), takes(Lift), (c) => unfreeze(c, ports));
-  api.put("/safety/trusted/:rule", needs("operator"), takes(Because), (c) => trust(c, ports));
-  api.delete("/safety/lemons/:uuid", needs("operator"), takes(Because), (c) => forgive(c, ports));
 }
 
 /** Pauses automation in the whole fleet until it is lifted or expires. */
@@ -170,3 +152,57 @@ function knownName(
   if (known.includes(given)) return given;
   throw new Refusal("not_found", `${unknown(given)}${sayNear(given, known)}`);
 }
+
+export const safetyRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/trust",
+    access: "viewer",
+    says: "how agents connect, and which key they trust",
+    run: (c, ports) => {
+      const { reconciler } = ports;
+      const { tls } = reconciler.activeConfig().server;
+      const key = ports.install?.key.fingerprint ?? null;
+      return c.json(viewTrust(reconciler.fleet().nodes.values(), { key, tls: tls !== null }));
+    },
+  },
+  {
+    at: "GET /v1/safety",
+    access: "viewer",
+    says: "what is held back, budgets, spend, quarantined GPUs",
+    run: (c, ports) => {
+      return c.json(viewSafetyOf(ports));
+    },
+  },
+  {
+    at: "PUT /v1/safety/freeze",
+    access: "operator",
+    act: ["freeze", "fleet"],
+    body: Freeze,
+    says: "freeze the fleet: body `reason`, and `for` or `until`",
+    run: (c, ports) => freeze(c, ports),
+  },
+  {
+    at: "DELETE /v1/safety/freeze",
+    access: "operator",
+    act: ["unfreeze", "fleet"],
+    body: Lift,
+    says: "lift the freeze",
+    run: (c, ports) => unfreeze(c, ports),
+  },
+  {
+    at: "PUT /v1/safety/trusted/:rule",
+    access: "operator",
+    act: ["trust", "rule"],
+    body: Because,
+    says: "re-enable a suspended rule: body `reason`",
+    run: (c, ports) => trust(c, ports),
+  },
+  {
+    at: "DELETE /v1/safety/lemons/:uuid",
+    access: "operator",
+    act: ["forgive", "gpu"],
+    body: Because,
+    says: "forgive a quarantined GPU: body `reason`",
+    run: (c, ports) => forgive(c, ports),
+  },
+];

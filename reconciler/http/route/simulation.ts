@@ -22,18 +22,16 @@ import { isSimulated } from "../../core/adapter.ts";
 import type { FaultInjector, InjectedFault } from "../../core/fault-injector.ts";
 import type { WorkerMachines } from "../../runtime/simulation.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { locateNode } from "./locate-node.ts";
 import {
   durationOf,
   eventBy,
   idempotencyKey,
   invalid,
-  needs,
   readAsked,
   Refusal,
   sayNear,
-  takes,
 } from "./request.ts";
 import * as v from "valibot";
 
@@ -43,36 +41,6 @@ const Nothing = v.strictObject({});
 const OFF =
   "simulation is off: set simulation.enabled: true in the configuration of a control plane " +
   "whose pools all have simulated providers, and reload it";
-
-export function simulationRoutes(api: App, ports: RoutePorts): void {
-  api.get("/simulation", needs("viewer"), (c) => {
-    const { providers } = ports.reconciler.activeConfig();
-    const view: SimulationView = {
-      enabled: isEnabled(ports),
-      now: iso(ports.clock.wallMs()),
-      providers: providers.map(({ name, type }) => {
-        const failure = ports.simulation?.failing(name) ?? null;
-        return {
-          name,
-          type,
-          simulated: isSimulated(type),
-          failure: failure === null ? null : viewFailure(failure),
-        };
-      }),
-    };
-    return c.json(view);
-  });
-  api.get("/nodes/:id/faults", needs("viewer"), async (c) => {
-    const { node, faults } = await listFaults(machineOf(locateNode(c, ports), ports));
-    return c.json({ node_id: node.id, faults: faults.map(viewInjected) });
-  });
-  api.post("/nodes/:id/faults", needs("operator"), takes(MachineFault), (c) => inject(c, ports));
-  api.delete("/nodes/:id/faults", needs("operator"), takes(Nothing), (c) => clear(c, ports));
-  api.put("/providers/:name/failure", needs("operator"), takes(FailureAsked), (c) =>
-    fail(c, ports),
-  );
-  api.delete("/providers/:name/failure", needs("operator"), takes(Nothing), (c) => heal(c, ports));
-}
 
 function isEnabled({ reconciler, simulation }: RoutePorts): boolean {
   return simulation !== null && reconciler.activeConfig().simulation.enabled;
@@ -264,3 +232,72 @@ function viewFailure(failure: ProviderFailure): FailureView {
     by,
   };
 }
+
+export const simulationRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/simulation",
+    access: "viewer",
+    isLeaders: true,
+    says: "whether faults may be injected, and which providers fail on purpose",
+    run: (c, ports) => {
+      const { providers } = ports.reconciler.activeConfig();
+      const view: SimulationView = {
+        enabled: isEnabled(ports),
+        now: iso(ports.clock.wallMs()),
+        providers: providers.map(({ name, type }) => {
+          const failure = ports.simulation?.failing(name) ?? null;
+          return {
+            name,
+            type,
+            simulated: isSimulated(type),
+            failure: failure === null ? null : viewFailure(failure),
+          };
+        }),
+      };
+      return c.json(view);
+    },
+  },
+  {
+    at: "GET /v1/nodes/:id/faults",
+    access: "viewer",
+    act: ["get", "node"],
+    isLeaders: true,
+    says: "faults injected into a simulated machine and not cleared",
+    run: async (c, ports) => {
+      const { node, faults } = await listFaults(machineOf(locateNode(c, ports), ports));
+      return c.json({ node_id: node.id, faults: faults.map(viewInjected) });
+    },
+  },
+  {
+    at: "POST /v1/nodes/:id/faults",
+    access: "operator",
+    act: ["inject", "node"],
+    body: MachineFault,
+    says: "inject a fault: body `kind` (`xid` with `code`, `ecc`, `thermal`, `nvlink`, `lost`), `gpu`",
+    run: (c, ports) => inject(c, ports),
+  },
+  {
+    at: "DELETE /v1/nodes/:id/faults",
+    access: "operator",
+    act: ["clear", "node"],
+    body: Nothing,
+    says: "clear every injected fault of a machine",
+    run: (c, ports) => clear(c, ports),
+  },
+  {
+    at: "PUT /v1/providers/:name/failure",
+    access: "operator",
+    act: ["fail", "provider"],
+    body: FailureAsked,
+    says: "let a simulated provider fail: body `class`, `for`, `calls`, `delay`",
+    run: (c, ports) => fail(c, ports),
+  },
+  {
+    at: "DELETE /v1/providers/:name/failure",
+    access: "operator",
+    act: ["heal", "provider"],
+    body: Nothing,
+    says: "end that",
+    run: (c, ports) => heal(c, ports),
+  },
+];

@@ -15,8 +15,8 @@ import { expandHostlist } from "../../core/slurm/hostlist.ts";
 import { isPowered, POWER_VERBS, type PowerVerb, tellPower } from "../../core/slurm/power-save.ts";
 import { slotOfName } from "../../core/slurm/slot-name.ts";
 import { viewSlurmCluster } from "../view/slurm-cluster.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { idempotencyKey, invalid, needs, readAsked, Refusal, takes } from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { idempotencyKey, invalid, readAsked, Refusal } from "./request.ts";
 
 const JOBS_SHOWN = 5;
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(65_536));
@@ -27,19 +27,6 @@ const Told = v.strictObject({
   /** Jobs that wait for them, for people. */
   jobs: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(1_000)), []),
 });
-
-export function slurmRoutes(api: App, ports: RoutePorts): void {
-  const { reconciler } = ports;
-  api.get("/slurm", needs("viewer"), (c) => c.json(viewSlurmCluster(reconciler)));
-  api.get("/slurm/rights", needs("viewer"), async (c) => {
-    const none: SlurmRightsView = { allowed: null, message: "no Slurm is attached here" };
-    return c.json((await reconciler.slurm()?.sink.rights()) ?? none);
-  });
-  for (const verb of POWER_VERBS) {
-    const path = `/slurm/${verb}`;
-    api.post(path, needs("operator", "slurm"), takes(Told), (c) => takeTold(c, ports, verb));
-  }
-}
 
 type Share = { pool: PoolConfig; slots: number[]; names: string[] };
 
@@ -103,3 +90,36 @@ function refusedText(names: readonly string[]): string {
   const [first = ""] = names;
   return `Slurm does not size the pool of ${first}: set slurm.power_save, or SuspendExcNodes`;
 }
+
+const POWER_SAYS: Readonly<Record<PowerVerb, string>> = {
+  resume: "Slurm resumes nodes of pools with `slurm.power_save`: body `nodes` (a hostlist), `jobs`",
+  suspend: "Slurm suspends nodes: body `nodes`",
+  "resume-fail": "nodes came up too late for Slurm: body `nodes`",
+};
+
+export const slurmRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/slurm",
+    access: "viewer",
+    says: "state of Slurm, and names on which it and the configuration differ",
+    run: (c, ports) => c.json(viewSlurmCluster(ports.reconciler)),
+  },
+  {
+    at: "GET /v1/slurm/rights",
+    access: "viewer",
+    says: "whether Slurm lets the control plane change nodes",
+    run: async (c, ports) => {
+      const none: SlurmRightsView = { allowed: null, message: "no Slurm is attached here" };
+      return c.json((await ports.reconciler.slurm()?.sink.rights()) ?? none);
+    },
+  },
+  ...POWER_VERBS.map((verb): Route<RoutePorts> => ({
+    at: `POST /v1/slurm/${verb}`,
+    access: "operator",
+    also: "slurm",
+    act: [verb.replace("-", "_"), "slurm_node"],
+    body: Told,
+    says: POWER_SAYS[verb],
+    run: (c, ports) => takeTold(c, ports, verb),
+  })),
+];

@@ -6,7 +6,7 @@
 import type { ServerWebSocket } from "bun";
 import type { NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
-import type { RoutePorts } from "./env.ts";
+import type { RoutePorts } from "./route.ts";
 import { type ReportAnswer, takeReport, throttled } from "./agent.ts";
 import { refuseStranger } from "./gate.ts";
 import { VIOLATION } from "./named.ts";

@@ -12,19 +12,8 @@ import { endBoth } from "../../core/fold/former-boot.ts";
 import { emptyChange } from "../../core/store.ts";
 import { iso, isoOrNull } from "../view/node.ts";
 import { sharesKey } from "./agent.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import {
-  asks,
-  durationOf,
-  eventBy,
-  invalid,
-  needs,
-  OfNode,
-  readAsked,
-  readQuery,
-  Refusal,
-  takes,
-} from "./request.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { durationOf, eventBy, invalid, OfNode, readAsked, readQuery, Refusal } from "./request.ts";
 
 /** A shorter life is a mistyped unit: it would end before the token is shown. */
 const LIFE_MS_MIN = 1_000;
@@ -58,21 +47,6 @@ const NewToken = v.strictObject({
   label: v.optional(v.pipe(v.string(), v.maxLength(128)), ""),
   expires_in: v.nullish(v.string(), null),
 });
-
-export function tokenRoutes(api: App, ports: RoutePorts): void {
-  // Nodes are many: their credentials are listed one node at a time, or once revoked.
-  api.get("/tokens", needs("admin"), asks(OfNode), (c) => {
-    const { node = null } = readQuery(c, OfNode);
-    const all = ports.authority.list();
-    const wanted = all.filter((one) =>
-      node === null ? one.role !== "node" || one.revokedAt !== null : one.node === node,
-    );
-    return c.json({ tokens: wanted.map(viewToken) });
-  });
-  api.post("/tokens", needs("admin"), takes(NewToken), (c) => create(c, ports));
-  api.delete("/tokens/:id", needs("admin"), (c) => revoke(c, ports));
-  api.post("/tokens/:id/rotate", needs("admin"), (c) => rotate(c, ports));
-}
 
 const SLUG_CHARS_MAX = 24;
 
@@ -185,3 +159,45 @@ async function record(
   const event = eventBy(by, { at: ports.clock.wallMs(), kind, node: credential.node, message });
   await ports.store.commit({ ...emptyChange(), events: [event] });
 }
+
+export const tokenRoutes: readonly Route<RoutePorts>[] = [
+  // Nodes are many: their credentials are listed one node at a time, or once revoked.
+  {
+    at: "GET /v1/tokens",
+    access: "admin",
+    act: ["get", "token"],
+    query: OfNode,
+    says: "tokens of people; with `node`, the credential of a node",
+    run: (c, ports) => {
+      const { node = null } = readQuery(c, OfNode);
+      const all = ports.authority.list();
+      const wanted = all.filter((one) =>
+        node === null ? one.role !== "node" || one.revokedAt !== null : one.node === node,
+      );
+      return c.json({ tokens: wanted.map(viewToken) });
+    },
+  },
+  {
+    at: "POST /v1/tokens",
+    access: "admin",
+    act: ["create", "token"],
+    body: NewToken,
+    status: [201],
+    says: "create a token: body `role`, `label`, `expires_in`",
+    run: (c, ports) => create(c, ports),
+  },
+  {
+    at: "DELETE /v1/tokens/:id",
+    access: "admin",
+    act: ["revoke", "token"],
+    says: "revoke a token",
+    run: (c, ports) => revoke(c, ports),
+  },
+  {
+    at: "POST /v1/tokens/:id/rotate",
+    access: "admin",
+    act: ["rotate", "token"],
+    says: "rotate the credential `node:ID`",
+    run: (c, ports) => rotate(c, ports),
+  },
+];

@@ -9,14 +9,12 @@ import type { CampaignFact, UpgradeView } from "../../../schema/upgrade.ts";
 import { isRelease, RELEASE_EXPECTED } from "../../../schema/release.ts";
 import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../view/upgrade.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
 import { digestOf, parseSums, type Release } from "./release-folder.ts";
 import {
   durationOf,
   eventBy,
   invalid,
-  needs,
-  takes,
   readAsked,
   reasonOrNone,
   Refusal,
@@ -52,13 +50,6 @@ const Stop = v.strictObject({
   reason: reasonOrNone,
   rollback: v.optional(v.boolean(), false),
 });
-
-export function upgradeRoutes(api: App, ports: RoutePorts): void {
-  api.get("/upgrade", needs("viewer"), (c) => c.json(viewOf(ports)));
-  // The release runs as root on every node, so this requires the admin role.
-  api.post("/upgrade", needs("admin"), takes(UpgradeOrder), (c) => begin(c, ports));
-  api.delete("/upgrade", needs("operator"), takes(Stop), (c) => stop(c, ports));
-}
 
 async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, UpgradeOrder);
@@ -154,3 +145,30 @@ function agentsOf({ files }: Release): Record<string, string> {
   }
   return found;
 }
+
+export const upgradeRoutes: readonly Route<RoutePorts>[] = [
+  {
+    at: "GET /v1/upgrade",
+    access: "viewer",
+    says: "the newest upgrade of agents",
+    run: (c, ports) => c.json(viewOf(ports)),
+  },
+  // The release runs as root on every node, so this requires the admin role.
+  {
+    at: "POST /v1/upgrade",
+    access: "admin",
+    act: ["start", "upgrade"],
+    body: UpgradeOrder,
+    status: [200, 202],
+    says: "start an upgrade: body `to`, `max_unavailable`, `deadline`",
+    run: (c, ports) => begin(c, ports),
+  },
+  {
+    at: "DELETE /v1/upgrade",
+    access: "operator",
+    act: ["stop", "upgrade"],
+    body: Stop,
+    says: "stop the upgrade: body `reason`, `rollback`",
+    run: (c, ports) => stop(c, ports),
+  },
+];

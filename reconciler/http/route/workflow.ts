@@ -11,22 +11,21 @@ import { managerOf } from "../../runtime/workflow/runs.ts";
 import type { RunLog } from "../../runtime/workflow/run-log.ts";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { iso } from "../view/node.ts";
-import type { App, Env, RoutePorts } from "./env.ts";
-import { counted, Followers } from "./follower.ts";
+import type { Env, RoutePorts, Route } from "./route.ts";
+import { counted } from "./follower.ts";
 import { hasRole, remoteOf, shownBy } from "./gate.ts";
 import { HOP } from "./hop.ts";
 import {
   idempotencyKey,
   invalid,
-  needs,
   parseJson,
   queryNumber,
   readQuery,
-  asks,
   parse,
   Refusal,
 } from "./request.ts";
 import { openSliced } from "./sliced.ts";
+import type { Followed } from "./follower.ts";
 
 /** A comment is sent when nothing else is, so that proxies keep the connection. */
 const QUIET_MS = 15_000;
@@ -57,20 +56,6 @@ const Bundle = v.strictObject({
     {},
   ),
 });
-
-export function workflowRoutes(api: App, ports: RoutePorts): void {
-  const followers = new Followers("workflows");
-  api.post("/workflows", needs("admin"), asks(SubmitQuery), (c) => submit(c, ports));
-  api.get("/workflows", needs("viewer"), (c) => c.json({ workflows: ports.workflows.list() }));
-  api.get("/workflows/:id", needs("viewer"), async (c: Context<Env>) => {
-    const id = c.req.param("id") ?? "";
-    return c.json(ports.workflows.get(id)?.run ?? (await readPast(ports, id)));
-  });
-  api.get("/workflows/:id/events", needs("viewer"), asks(EventsQuery), (c) =>
-    events(c, ports, followers),
-  );
-  api.post("/workflows/:id/cancel", needs("operator"), (c) => cancel(c, ports));
-}
 
 async function submit(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   const { cleanup } = readQuery(c, SubmitQuery);
@@ -155,7 +140,8 @@ async function readPast({ admission }: RoutePorts, id: string): Promise<Workflow
 }
 
 /** Server-sent events for those who accept them, else one page as JSON. */
-async function events(c: Context<Env>, ports: RoutePorts, followers: Followers): Promise<Response> {
+async function events(c: Context<Env>, ports: RoutePorts & Followed): Promise<Response> {
+  const followers = ports.followers.workflows;
   const id = c.req.param("id") ?? "";
   const found = ports.workflows.get(id);
   if (found === null) throw new Refusal("not_found", `no workflow ${id} is kept here`);
@@ -215,3 +201,53 @@ async function* formatStream(
     if (log.page(after).events.length === 0) yield ": quiet\n\n";
   }
 }
+
+export const workflowRoutes: readonly Route<RoutePorts & Followed>[] = [
+  {
+    at: "POST /v1/workflows",
+    access: "admin",
+    act: ["submit", "workflow"],
+    query: SubmitQuery,
+    status: [202],
+    says:
+      "run a workflow; the body is its YAML, or JSON with `workflow` and `templates`; " +
+      "`cleanup=true`; 202; refused without `simulation.enabled` and a cluster",
+    run: (c, ports) => submit(c, ports),
+  },
+  {
+    at: "GET /v1/workflows",
+    access: "viewer",
+    act: ["get", "workflow"],
+    isLeaders: true,
+    says: "runs of workflows, newest first",
+    run: (c, ports) => c.json({ workflows: ports.workflows.list() }),
+  },
+  {
+    at: "GET /v1/workflows/:id",
+    access: "viewer",
+    act: ["get", "workflow"],
+    isLeaders: true,
+    says: "a run with its tasks; `lost` if its control plane ended first",
+    run: async (c, ports) => {
+      const id = c.req.param("id") ?? "";
+      return c.json(ports.workflows.get(id)?.run ?? (await readPast(ports, id)));
+    },
+  },
+  {
+    at: "GET /v1/workflows/:id/events",
+    access: "viewer",
+    act: ["get", "workflow"],
+    isLeaders: true,
+    query: EventsQuery,
+    says: "what a run tells: server-sent events, or pages as JSON; `after`, `wait_ms`",
+    run: (c, ports) => events(c, ports),
+  },
+  {
+    at: "POST /v1/workflows/:id/cancel",
+    access: "operator",
+    act: ["cancel", "workflow"],
+    status: [202],
+    says: "end a run; one that waits never begins",
+    run: (c, ports) => cancel(c, ports),
+  },
+];

@@ -1,3 +1,4 @@
+import { actOfCall as actOf } from "../../http/route/table.ts";
 import { expect, test } from "bun:test";
 import { ANY_ROW, type AuditDraft } from "../../../schema/audit.ts";
 import { LIMIT } from "../../../schema/limit.ts";
@@ -35,7 +36,7 @@ async function open() {
   const lines: string[] = [];
   const log = (_level: string, message: string): void => void lines.push(message);
   const table = store.auditTable();
-  return { clock, lines, table, audit: new Audit({ table, clock, log }), log };
+  return { clock, lines, table, audit: new Audit({ table, clock, log, actOf }), log };
 }
 
 test("share() counts equal refusals of a minute in one row, and begins another after it", async () => {
@@ -59,7 +60,7 @@ test("refused() loses no count to a slow or failed write", async () => {
     await written.promise;
     await table.count(rows);
   };
-  const audit = new Audit({ clock, log, table: { ...table, count } });
+  const audit = new Audit({ clock, log, actOf, table: { ...table, count } });
   const refusal = { ...draft, refused: true };
   const settled = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();
@@ -119,7 +120,7 @@ test("trim() takes the oldest rows of whoever has most, so that nobody erases an
 test("a store that cannot be written is told once a call, and a standby's is no error", async () => {
   const { clock, log, lines, table } = await open();
   const failing = (error: Error) =>
-    new Audit({ clock, log, table: { ...table, append: () => Promise.reject(error) } });
+    new Audit({ clock, log, actOf, table: { ...table, append: () => Promise.reject(error) } });
   await failing(new StaleEpoch("standby")).done(draft);
   expect(lines).toEqual([]);
   await failing(new Error("disk full")).share({ ...draft, refused: true });
@@ -153,7 +154,7 @@ test("C33: an action has its row before it begins, and the outcome in the same r
 test("C33: a row that cannot be written lets nothing begin", async () => {
   const { clock, log, table, lines } = await open();
   const append: AuditTable["append"] = () => Promise.reject(new Error("disk full"));
-  const audit = new Audit({ table: { ...table, append }, clock, log });
+  const audit = new Audit({ table: { ...table, append }, clock, log, actOf });
   expect(await audit.begin(draft)).toBeNull();
   expect(lines).toEqual(["cannot write the audit log"]);
 });

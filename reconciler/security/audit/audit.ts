@@ -10,7 +10,7 @@ import { LIMIT } from "../../../schema/limit.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import { StaleEpoch } from "../../core/store.ts";
 import type { AuditTable } from "../../core/store-table.ts";
-import { isObject, withAct } from "./act.ts";
+import { type Act, isObject, withAct } from "./act.ts";
 import { authorsNamed } from "./author.ts";
 
 /** Equal refusals and repetitions within it share a row. */
@@ -30,7 +30,13 @@ export type ActedRow = AuditRow & { verb: string };
 
 type Group = { id: Promise<number | null>; count: number; written: number; until: number };
 
-export type AuditFrom = { table: AuditTable; clock: Clock; log: Log };
+export type AuditFrom = {
+  table: AuditTable;
+  clock: Clock;
+  log: Log;
+  /** What a call that a row names did: rows of older releases do not say it. */
+  actOf(method: string, path: string): Act;
+};
 
 export class Audit {
   private readonly from: AuditFrom;
@@ -130,7 +136,7 @@ export class Audit {
     let { before } = query;
     for (;;) {
       const batch = await this.from.table.read({ ...query, before, limit: BATCH_ROWS });
-      for (const row of batch.map(withAct)) {
+      for (const row of batch.map((row) => withAct(row, this.from.actOf))) {
         if (query.verb !== null && row.verb !== query.verb) continue;
         if (query.kind !== null && row.kind !== query.kind) continue;
         if (query.object !== null && !isObject(row, query.object)) continue;

@@ -1,4 +1,5 @@
 /** C11: pages of the audit log give every row of a filter exactly once, also while rows arrive. */
+import { actOfCall as actOf } from "../../http/route/table.ts";
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ANY_ROW, type AuditDraft, type AuditQuery } from "../../../schema/audit.ts";
@@ -46,7 +47,10 @@ async function open() {
   const clients = { writer: database.client(), reader: database.client() };
   const store = await openLibsqlStore({ url: "memory:", now: 1, clients });
   const table = store.auditTable();
-  return { table, audit: new Audit({ table, clock: new VirtualClock(), log: () => undefined }) };
+  return {
+    table,
+    audit: new Audit({ table, clock: new VirtualClock(), log: () => undefined, actOf }),
+  };
 }
 
 /** The filter in its own words. */
@@ -72,7 +76,9 @@ test("C11: pages give every row once, newest first, whatever the filter and what
       async (before, later, asked) => {
         const { table, audit } = await open();
         for (const one of before) await table.append(one);
-        const rows = (await table.read({ ...ANY_ROW, limit: 1_000 })).map(withAct);
+        const rows = (await table.read({ ...ANY_ROW, limit: 1_000 })).map((row) =>
+          withAct(row, actOf),
+        );
         const wanted = rows.filter((row) => isAsked(asked, row)).map(({ id }) => id);
         const seen: number[] = [];
         for (let cursor: number | null = null, turn = 0; ; turn++) {

@@ -3,6 +3,7 @@ import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { MemoryClient, MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { Authority, nodeToken } from "../auth.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
+import { actOfCall as actOf } from "../../http/route/table.ts";
 import { openAdmission } from "./admission.ts";
 
 test("openAdmission() rotates credentials daily", async () => {
@@ -13,7 +14,7 @@ test("openAdmission() rotates credentials daily", async () => {
   const clock = new VirtualClock();
   const given = { admins: [], shared: [], credentials: [], anonymous: false };
   const authority = new Authority({ secret: "s", ...given });
-  const admission = openAdmission({ store, authority, clock, log: () => undefined });
+  const admission = openAdmission({ store, authority, clock, log: () => undefined, actOf });
   const node = "n-1" as never;
   const principal = { role: "node", name: "n", node, shared: false, rotation: 0 } as const;
   await clock.pass(period / 1_000);

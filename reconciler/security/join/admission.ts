@@ -1,5 +1,5 @@
 /** The parts that authenticate and audit requests, made for each role of the process. */
-import { Audit } from "../audit/audit.ts";
+import { Audit, type AuditFrom } from "../audit/audit.ts";
 import { Logins } from "../audit/logins.ts";
 import type { Authority } from "../auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
@@ -21,11 +21,12 @@ export function openAdmission(from: {
   authority: Authority;
   clock: Clock;
   log: Log;
+  actOf: AuditFrom["actOf"];
 }): Admission {
-  const { store, authority, clock, log } = from;
+  const { store, authority, clock, log, actOf } = from;
   const table = store.joinTable();
   return {
-    audit: new Audit({ table: store.auditTable(), clock, log }),
+    audit: new Audit({ table: store.auditTable(), clock, log, actOf }),
     logins: new Logins(clock),
     joins: new Joins({ table, authority, clock, log }),
     keys: new Keys({ authority, store, clock, log }),

@@ -24,11 +24,12 @@ import type { Loaded, Reloader } from "../../core/reload.ts";
 import { withRemoved } from "../../core/removal.ts";
 import { type AskSelf, openNoWorkflows, type WorkflowRunner } from "../../core/workflow.ts";
 import type { OpenProviders } from "../../provider/open.ts";
-import type { RoutePorts } from "../../http/route/env.ts";
+import type { RoutePorts } from "../../http/route/route.ts";
 import { Forward } from "../../http/route/forward.ts";
 import type { InstallPorts } from "../../http/route/release-folder.ts";
 import { Front } from "../../http/route/listen.ts";
 import { Quota } from "../../http/route/quota.ts";
+import { actOfCall } from "../../http/route/table.ts";
 import { openReadiness, openStandbyReadiness } from "../../http/route/ready.ts";
 import type { Scheduler } from "../../core/kubernetes/scheduler.ts";
 import type { PodSetPort } from "../../core/slurm/pod-set.ts";
@@ -378,7 +379,7 @@ function portsOf(
 ): RoutePorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
   const { install, names, caPem, reloader, simulation, traces } = parts;
-  const admission = openAdmission({ store, authority, clock, log });
+  const admission = openAdmission({ store, authority, clock, log, actOf: actOfCall });
   const { audit } = admission;
   const workflows = openRuns({ runner: life.runner, audit, clock, log, newId });
   const own = { authority, store, metrics, clock, log, newId, newSecret, backup };

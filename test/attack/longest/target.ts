@@ -9,9 +9,9 @@ import { spyOn } from "bun:test";
 import { HonoRequest } from "hono/request";
 import type { KubeAnswer, KubeApi } from "../../../reconciler/kubernetes/api.ts";
 import { SIGNATURE } from "../../../reconciler/http/route/pipeline.ts";
-import { openApp } from "../../../reconciler/http/route/app.ts";
-import type { RoutePorts } from "../../../reconciler/http/route/env.ts";
+import type { RoutePorts } from "../../../reconciler/http/route/route.ts";
 import { Front, listen } from "../../../reconciler/http/route/listen.ts";
+import { PAGES, partsOf, withPages } from "../../../reconciler/http/route/table.ts";
 import { Quota } from "../../../reconciler/http/route/quota.ts";
 import { REAL_CLOCK } from "../../../reconciler/kubernetes/connect.ts";
 import type { ReleaseKey } from "../../../reconciler/security/release-key.ts";
@@ -107,32 +107,10 @@ export class Target {
 
   /** Every route and every page, once. */
   routes(): Route[] {
-    const found = new Map<string, Route>();
-    const addPages = (method: string, path: string): void => {
-      found.set(`${method} ${path}`, { method, path, body: null, query: null, page: true });
-    };
-    const { routes } = openApp(this.ports, {
-      pages: [
-        (site) => {
-          for (const one of site.routes()) {
-            addPages("GET", one.path);
-            if (!("build" in one)) addPages("POST", one.path);
-          }
-        },
-      ],
+    return withPages(PAGES).map((route) => {
+      const { access, body = null, query = null } = route;
+      return { ...partsOf(route), body, query, page: access === "page" };
     });
-    for (const path of ["/login", "/login/once"]) ["GET", "POST"].forEach((m) => addPages(m, path));
-    addPages("GET", "/live");
-    addPages("POST", "/logout");
-    for (const { method, path, handler } of routes) {
-      if (method === "ALL" || path.includes("*") || path.startsWith("/api/v1/")) continue;
-      const name = `${method} ${path}`;
-      const route = found.get(name) ?? { method, path, body: null, query: null, page: false };
-      if ("body" in handler) route.body = handler.body;
-      if ("query" in handler) route.query = handler.query;
-      found.set(name, route);
-    }
-    return [...found.values()];
   }
 
   /** Sends one request as an administrator; `sent.path` begins with a slash. */

@@ -227,6 +227,21 @@ export type BootstrapView = {
     phase: string;
     attempts: BootstrapAttemptView[];
 };
+export type InstanceView = {
+    instance_id: string;
+    provider: string;
+    region: null | string;
+    zone: null | string;
+    instance_type: string;
+    state: "INSTANCE_STATE_FAILED" | "INSTANCE_STATE_PENDING_REGISTRATION" | "INSTANCE_STATE_PROVISIONING" | "INSTANCE_STATE_RUNNING" | "INSTANCE_STATE_TERMINATED" | "INSTANCE_STATE_TERMINATING" | "INSTANCE_STATE_UNKNOWN";
+    pool: null | string;
+    node_id: string;
+    created_at: string;
+    status_message: null | string;
+    price_per_hour: null | number;
+    /** Since when its termination is requested and not confirmed. */
+    ending_since: null | string;
+};
 export type CommandView = {
     command_id: string;
     node_id: string;
@@ -245,21 +260,6 @@ export type PodPlanView = {
     /** `keep`, `evict`, `wait` or `blocked`. */
     verdict: string;
     why: string;
-};
-export type InstanceView = {
-    instance_id: string;
-    provider: string;
-    region: null | string;
-    zone: null | string;
-    instance_type: string;
-    state: "INSTANCE_STATE_FAILED" | "INSTANCE_STATE_PENDING_REGISTRATION" | "INSTANCE_STATE_PROVISIONING" | "INSTANCE_STATE_RUNNING" | "INSTANCE_STATE_TERMINATED" | "INSTANCE_STATE_TERMINATING" | "INSTANCE_STATE_UNKNOWN";
-    pool: null | string;
-    node_id: string;
-    created_at: string;
-    status_message: null | string;
-    price_per_hour: null | number;
-    /** Since when its termination is requested and not confirmed. */
-    ending_since: null | string;
 };
 export type PoolView = {
     name: string;
@@ -587,6 +587,30 @@ export type CostView = {
         unknown_hours: number;
     }[];
 };
+export type AgentsView = {
+    count: number;
+    nodes: string[];
+};
+export type TrustView = {
+    /** Fingerprint of the key that signs orders and releases here; `null` = nothing is signed. */
+    key: null | string;
+    /** The control plane itself speaks TLS. */
+    tls: boolean;
+    agents: number;
+    without_tls: AgentsView;
+    unverified: AgentsView;
+    first_use: AgentsView;
+    other_key: AgentsView;
+    /** Unproven orders that agents refused. */
+    refused: {
+        orders: number;
+        nodes: {
+            node_id: string;
+            orders: number;
+            last: null | string;
+        }[];
+    };
+};
 export type FreezeView = {
     by: string;
     why: string;
@@ -745,6 +769,63 @@ export type FleetChangeView = {
     fleet_id: string;
     changed: boolean;
 };
+export type SlurmPodsView = {
+    stateful_set: string;
+    "namespace": string;
+    min: number;
+    max: number;
+    /** `null` = not read yet. */
+    replicas: null | number;
+    /** Nodes with work, those for pending jobs, and the pods that both need. */
+    busy: null | number;
+    pending: null | number;
+    needed: null | number;
+    /** `held`: others hold a node that would have to go first. */
+    state: "failed" | "held" | "steady" | "step" | "wait";
+    why: string;
+};
+export type SlurmClusterView = {
+    /** False: `slurm.enabled` is off, or this replica stands by. */
+    attached: boolean;
+    /** Transport, address and version. */
+    server: null | string;
+    /** That Slurm lists; of them, those of a node here. */
+    nodes: number;
+    matched: number;
+    /** Of the last complete list. */
+    age_ms: null | number;
+    /** Why Slurm cannot be asked now. */
+    dark: null | string;
+    alarms: string[];
+    /** Nodes about whose NodeName nothing is done. */
+    ambiguous: {
+        node_id: string;
+        why: string;
+    }[];
+    /** Names of the configuration that Slurm does not list, by key. */
+    unknown_names: {
+        key: string;
+        names: string;
+    }[];
+    /** Partitions of the configuration in which Slurm shows no node, by key. */
+    unknown_partitions: {
+        key: string;
+        partition: string;
+    }[];
+    /** NodeNames that no node, pool or alias has. */
+    unclaimed: string;
+    refusals: {
+        node_id: string;
+        name: string;
+        message: string;
+    }[];
+    /** The StatefulSet of `slurm.pods`; `null` = none, or not looked at yet. */
+    pods: SlurmPodsView | null;
+};
+export type SlurmRightsView = {
+    allowed: null | boolean;
+    message: null | string;
+};
 export type SimulationView = {
     enabled: boolean;
     /** The control plane's clock. */
@@ -768,6 +849,17 @@ export type FaultView = {
     id: string;
     at: string;
 };
+export type EventView = {
+    id: number;
+    at: string;
+    kind: string;
+    node_id: null | string;
+    pool: null | string;
+    session_id: null | string;
+    trace_id?: null | string;
+    actor: string;
+    message: string;
+};
 export type ActionView = {
     node_id: string;
     kind: string;
@@ -787,16 +879,47 @@ export type PlanView = {
     blind: string[];
     frozen: null | string;
 };
-export type EventView = {
+export type VersionView = {
+    version: string;
+    commit: string;
+    build_date: string;
+    runtime: string;
+    platform: string;
+};
+export type AuditView = {
+    /** `ok`, or the code of the error; of a mark `ok`, `refused`, `foreign` or `unknown`. */
+    code: string;
+    /** HTTP status; 403 for a report refused on a stream; 0 for a mark. */
+    status: number;
+    path: string;
+    /** `null` in rows of calls. */
+    mark: {
+        /** The session of the repair; `null` = there was none, as for a person's cordon. */
+        repair: null | string;
+        sink: "kubernetes" | "slurm";
+        /** The node's names in Kubernetes and in Slurm. */
+        names: string[];
+    } | null;
+    kind: null | string;
     id: number;
+    count: number;
+    /** True if nothing was done. */
+    refused: boolean;
+    role: null | string;
+    /** A node, a pool, a token. */
+    target: null | string;
+    /** What the call does (`cordon`) to what kind of object (`node`); `null` in older rows. */
+    verb: null | string;
+    /** Why it was refused, or what came of it. */
+    detail: null | string;
+    /** `admin`, `token:<id>`, `node:<id>`, `join:<id>`, `shared`, `anonymous`, `several`;
+    `reconciler` for marks. */
+    who: string;
+    method: string;
+    remote: string;
     at: string;
-    kind: string;
-    node_id: null | string;
-    pool: null | string;
-    session_id: null | string;
-    trace_id?: null | string;
-    actor: string;
-    message: string;
+    until: string;
+    request_id: string;
 };
 export type ReloadView = {
     outcome: "applied" | "failed" | "invalid" | "refused" | "unchanged";
@@ -856,94 +979,6 @@ export type ConfigDiffView = {
     refused: string[];
     /** Those that stay with --allow-pool-removal. */
     refused_always: string[];
-};
-export type VersionView = {
-    version: string;
-    commit: string;
-    build_date: string;
-    runtime: string;
-    platform: string;
-};
-export type AgentsView = {
-    count: number;
-    nodes: string[];
-};
-export type TrustView = {
-    /** Fingerprint of the key that signs orders and releases here; `null` = nothing is signed. */
-    key: null | string;
-    /** The control plane itself speaks TLS. */
-    tls: boolean;
-    agents: number;
-    without_tls: AgentsView;
-    unverified: AgentsView;
-    first_use: AgentsView;
-    other_key: AgentsView;
-    /** Unproven orders that agents refused. */
-    refused: {
-        orders: number;
-        nodes: {
-            node_id: string;
-            orders: number;
-            last: null | string;
-        }[];
-    };
-};
-export type SlurmPodsView = {
-    stateful_set: string;
-    "namespace": string;
-    min: number;
-    max: number;
-    /** `null` = not read yet. */
-    replicas: null | number;
-    /** Nodes with work, those for pending jobs, and the pods that both need. */
-    busy: null | number;
-    pending: null | number;
-    needed: null | number;
-    /** `held`: others hold a node that would have to go first. */
-    state: "failed" | "held" | "steady" | "step" | "wait";
-    why: string;
-};
-export type SlurmClusterView = {
-    /** False: `slurm.enabled` is off, or this replica stands by. */
-    attached: boolean;
-    /** Transport, address and version. */
-    server: null | string;
-    /** That Slurm lists; of them, those of a node here. */
-    nodes: number;
-    matched: number;
-    /** Of the last complete list. */
-    age_ms: null | number;
-    /** Why Slurm cannot be asked now. */
-    dark: null | string;
-    alarms: string[];
-    /** Nodes about whose NodeName nothing is done. */
-    ambiguous: {
-        node_id: string;
-        why: string;
-    }[];
-    /** Names of the configuration that Slurm does not list, by key. */
-    unknown_names: {
-        key: string;
-        names: string;
-    }[];
-    /** Partitions of the configuration in which Slurm shows no node, by key. */
-    unknown_partitions: {
-        key: string;
-        partition: string;
-    }[];
-    /** NodeNames that no node, pool or alias has. */
-    unclaimed: string;
-    refusals: {
-        node_id: string;
-        name: string;
-        message: string;
-    }[];
-    /** The StatefulSet of `slurm.pods`; `null` = none, or not looked at yet. */
-    pods: SlurmPodsView | null;
-};
-export type SlurmRightsView = {
-    allowed: null | boolean;
-    message: null | string;
 };
 export type KubernetesView = {
     /** False: no cluster is attached, or this replica stands by. */
@@ -1062,41 +1097,6 @@ export type JoinTokenView = {
     /** Only in the answer to its creation. */
     token?: string;
 };
-export type AuditView = {
-    /** `ok`, or the code of the error; of a mark `ok`, `refused`, `foreign` or `unknown`. */
-    code: string;
-    /** HTTP status; 403 for a report refused on a stream; 0 for a mark. */
-    status: number;
-    path: string;
-    /** `null` in rows of calls. */
-    mark: {
-        /** The session of the repair; `null` = there was none, as for a person's cordon. */
-        repair: null | string;
-        sink: "kubernetes" | "slurm";
-        /** The node's names in Kubernetes and in Slurm. */
-        names: string[];
-    } | null;
-    kind: null | string;
-    id: number;
-    count: number;
-    /** True if nothing was done. */
-    refused: boolean;
-    role: null | string;
-    /** A node, a pool, a token. */
-    target: null | string;
-    /** What the call does (`cordon`) to what kind of object (`node`); `null` in older rows. */
-    verb: null | string;
-    /** Why it was refused, or what came of it. */
-    detail: null | string;
-    /** `admin`, `token:<id>`, `node:<id>`, `join:<id>`, `shared`, `anonymous`, `several`;
-    `reconciler` for marks. */
-    who: string;
-    method: string;
-    remote: string;
-    at: string;
-    until: string;
-    request_id: string;
-};
 export type ContainerView = {
     name: string;
     image: string;
@@ -1142,22 +1142,164 @@ export type WorkflowRunView = {
     tasks: TaskView[];
 };
 /**
- * role and name of the caller
+ * an agent's report; also the WebSocket `/v1/agent/stream`
  */
-export function getWhoami(opts?: Oazapfts.RequestOpts) {
+export function postAgentReport(body: {
+    version: 1;
+    node_id: string;
+    boot_id: string;
+    stream: string;
+    agent_version: string;
+    simulated: boolean;
+    sent_at: string;
+    inventory?: {
+        hostname: string;
+        provider?: string | null;
+        region?: string | null;
+        zone?: string | null;
+        instance_type?: string | null;
+        provider_ids?: string[] | null;
+        pool?: string | null;
+        labels?: {
+            [key: string]: string;
+        } | null;
+        internal_ip?: string | null;
+        external_ip?: string | null;
+        kernel_version?: string | null;
+        driver_version?: string | null;
+        cuda_version?: string | null;
+        gpus: {
+            index: number;
+            uuid: string;
+            name: string;
+            pci_bus_id: string;
+            serial?: string | null;
+            memory_total?: number | null;
+            driver_version?: string | null;
+            cuda_version?: string | null;
+            mig_enabled?: boolean | null;
+        }[];
+        capabilities?: string[] | null;
+        trust?: {
+            transport: string;
+            key?: string | null;
+            source?: string | null;
+            refused?: number | null;
+            last_refusal?: string | null;
+        } | null;
+    } | null;
+    pod_token?: string;
+    sample?: {
+        at: string;
+        cpu_percent?: number | null;
+        memory_percent?: number | null;
+        gpus: {
+            index: number;
+            uuid: string;
+            temperature_celsius?: number | null;
+            memory_temperature_celsius?: number | null;
+            power_watts?: number | null;
+            utilization_percent?: number | null;
+            memory_used_bytes?: number | null;
+            memory_total_bytes?: number | null;
+            sm_clock_mhz?: number | null;
+            memory_clock_mhz?: number | null;
+            throttle_reasons?: number | null;
+            ecc_corrected_volatile?: number | null;
+            ecc_uncorrected_volatile?: number | null;
+            ecc_corrected_aggregate?: number | null;
+            ecc_uncorrected_aggregate?: number | null;
+            remapped_rows_correctable?: number | null;
+            remapped_rows_uncorrectable?: number | null;
+            pcie_replay_total?: number | null;
+            pcie_link_generation?: number | null;
+            pcie_link_width?: number | null;
+            nvlink_active?: number | null;
+            nvlink_total?: number | null;
+            fabric_state?: number | null;
+            recovery_action?: number | null;
+            remap_pending?: boolean | null;
+            remap_failure?: boolean | null;
+            processes?: number | null;
+        }[];
+    } | null;
+    check?: {
+        at: string;
+        conclusive: boolean;
+        probes: {
+            name: string;
+            outcome: "ok" | "finding" | "not_supported" | "no_permission" | "timeout" | "crashed" | "error" | "skipped";
+            duration_ms: number;
+            message?: string | null;
+        }[];
+        expected_gpus?: number | null;
+        present_gpus: number;
+        expected_from?: ("bus" | "option" | "instance_type" | "pool" | "baseline") | null;
+        active: string[];
+    } | null;
+    findings?: {
+        seq: number;
+        finding: {
+            kind: "xid" | "sxid" | "ecc" | "remap" | "thermal" | "power" | "throttle" | "nvlink" | "pcie" | "lost" | "driver" | "host" | "heartbeat";
+            code?: number | null;
+            reason?: string | null;
+            pci?: string | null;
+            gpu_index?: number | null;
+            gpu_uuid?: string | null;
+            mig?: {
+                gi: number;
+                ci?: number | null;
+            } | null;
+            pid?: number | null;
+            process_name?: string | null;
+            at: string;
+            boot_id: string;
+            severity: "info" | "warning" | "serious" | "fatal";
+            message: string;
+            metrics?: {
+                [key: string]: number | boolean | string;
+            } | null;
+            source: string;
+            foreign?: boolean | null;
+            injected?: boolean | null;
+            kmsg_seq?: number | null;
+        };
+    }[] | null;
+    gaps?: {
+        seq: number;
+        reason: "spool_full" | "kernel_ring" | "malformed";
+        count: number;
+        at: string;
+    }[] | null;
+    results?: {
+        command_id: string;
+        outcome: "succeeded" | "failed" | "rejected";
+        exit_code?: number | null;
+        output?: string | null;
+    }[] | null;
+    refused_orders?: number | null;
+    notice?: {
+        kind: "preemption" | "maintenance";
+        at?: string | null;
+        message: string;
+    };
+    worker?: {
+        slots?: number | null;
+        stop: "no" | "busy" | "stopped";
+        ignored?: string[] | null;
+    };
+}, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
-        data: {
-            role: string;
-            name: string;
-            shared: boolean;
-        };
+        data: any;
     } | {
         status: number;
         data: Error;
-    }>("/v1/whoami", {
-        ...opts
-    });
+    }>("/v1/agent/report", oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
 }
 /**
  * nodes; filters `pool`, `status`, `health`, `label`; `limit`, `cursor`
@@ -1282,6 +1424,20 @@ export function deleteNodesById(id: string, body?: {
     }));
 }
 /**
+ * set-up attempts of a node, with their output; commands for `operator` only
+ */
+export function getNodesByIdBootstrap(id: string, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: BootstrapView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/nodes/${encodeURIComponent(id)}/bootstrap`, {
+        ...opts
+    });
+}
+/**
  * why a node is as it is, and what happens next
  */
 export function getNodesByIdExplain(id: string, opts?: Oazapfts.RequestOpts) {
@@ -1313,16 +1469,107 @@ export function getNodesByIdExplain(id: string, opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
- * set-up attempts of a node, with their output; commands for `operator` only
+ * as for its node
  */
-export function getNodesByIdBootstrap(id: string, opts?: Oazapfts.RequestOpts) {
+export function getInstancesByIdExplain(id: string, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
-        data: BootstrapView;
+        data: {
+            subject: string;
+            kind: string;
+            state: string;
+            since: null | string;
+            /** Cause chain, oldest first, with the evidence in each. */
+            causes: {
+                at: null | string;
+                text: string;
+            }[];
+            next: null | string;
+            earliest: null | string;
+            blockers: string[];
+            /** Budgets around it, and their use. */
+            limits?: string[];
+            /** Commands that show more of it. */
+            see?: string[];
+        };
     } | {
         status: number;
         data: Error;
-    }>(`/v1/nodes/${encodeURIComponent(id)}/bootstrap`, {
+    }>(`/v1/instances/${encodeURIComponent(id)}/explain`, {
+        ...opts
+    });
+}
+/**
+ * what the provider bills; filters `pool`, `provider`, `state`, `region`
+ */
+export function getInstances({ pool, provider, state, region }: {
+    pool?: string;
+    provider?: string;
+    state?: string;
+    region?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            instances: InstanceView[];
+        };
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/instances${QS.query(QS.explode({
+        pool,
+        provider,
+        state,
+        region
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * an instance
+ */
+export function getInstancesById(id: string, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: InstanceView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/instances/${encodeURIComponent(id)}`, {
+        ...opts
+    });
+}
+/**
+ * orders and their outcome; filter `node`
+ */
+export function getCommands({ node }: {
+    node?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            commands: CommandView[];
+        };
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/commands${QS.query(QS.explode({
+        node
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * an order
+ */
+export function getCommandsById(id: string, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: CommandView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/commands/${encodeURIComponent(id)}`, {
         ...opts
     });
 }
@@ -1417,36 +1664,6 @@ export function postNodesByIdDrain(id: string, body?: {
     }));
 }
 /**
- * order: drain, terminate, buy again; body as for `drain`
- */
-export function postNodesByIdReplace(id: string, body?: {
-    reason?: string;
-    timeout?: string | null;
-    force?: boolean;
-    dry_run?: boolean;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: CommandView | {
-            plan: string[];
-            pods?: PodPlanView[];
-        };
-    } | {
-        status: 202;
-        data: CommandView | {
-            plan: string[];
-            pods?: PodPlanView[];
-        };
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/nodes/${encodeURIComponent(id)}/replace`, oazapfts.json({
-        ...opts,
-        method: "POST",
-        body
-    }));
-}
-/**
  * order: drain, terminate; body as for `drain`
  */
 export function postNodesByIdTerminate(id: string, body?: {
@@ -1477,109 +1694,34 @@ export function postNodesByIdTerminate(id: string, body?: {
     }));
 }
 /**
- * orders and their outcome; filter `node`
+ * order: drain, terminate, buy again; body as for `drain`
  */
-export function getCommands({ node }: {
-    node?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
+export function postNodesByIdReplace(id: string, body?: {
+    reason?: string;
+    timeout?: string | null;
+    force?: boolean;
+    dry_run?: boolean;
+}, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
-        data: {
-            commands: CommandView[];
+        data: CommandView | {
+            plan: string[];
+            pods?: PodPlanView[];
+        };
+    } | {
+        status: 202;
+        data: CommandView | {
+            plan: string[];
+            pods?: PodPlanView[];
         };
     } | {
         status: number;
         data: Error;
-    }>(`/v1/commands${QS.query(QS.explode({
-        node
-    }))}`, {
-        ...opts
-    });
-}
-/**
- * an order
- */
-export function getCommandsById(id: string, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: CommandView;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/commands/${encodeURIComponent(id)}`, {
-        ...opts
-    });
-}
-/**
- * what the provider bills; filters `pool`, `provider`, `state`, `region`
- */
-export function getInstances({ pool, provider, state, region }: {
-    pool?: string;
-    provider?: string;
-    state?: string;
-    region?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: {
-            instances: InstanceView[];
-        };
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/instances${QS.query(QS.explode({
-        pool,
-        provider,
-        state,
-        region
-    }))}`, {
-        ...opts
-    });
-}
-/**
- * an instance
- */
-export function getInstancesById(id: string, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: InstanceView;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/instances/${encodeURIComponent(id)}`, {
-        ...opts
-    });
-}
-/**
- * as for its node
- */
-export function getInstancesByIdExplain(id: string, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: {
-            subject: string;
-            kind: string;
-            state: string;
-            since: null | string;
-            /** Cause chain, oldest first, with the evidence in each. */
-            causes: {
-                at: null | string;
-                text: string;
-            }[];
-            next: null | string;
-            earliest: null | string;
-            blockers: string[];
-            /** Budgets around it, and their use. */
-            limits?: string[];
-            /** Commands that show more of it. */
-            see?: string[];
-        };
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/instances/${encodeURIComponent(id)}/explain`, {
-        ...opts
-    });
+    }>(`/v1/nodes/${encodeURIComponent(id)}/replace`, oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
 }
 /**
  * pools
@@ -1640,18 +1782,62 @@ export function getPoolsByPoolExplain(pool: string, opts?: Oazapfts.RequestOpts)
     });
 }
 /**
- * target size and nodes, for an external autoscaler
+ * hold a pool: body `reason`, and `for` or `until`
  */
-export function getPoolsByPoolMembers(pool: string, opts?: Oazapfts.RequestOpts) {
+export function putPoolsByPoolHold(pool: string, body: {
+    reason: string;
+    "for"?: string | null;
+    until?: string | null;
+}, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
-        data: MembersView;
+        data: StatusView;
     } | {
         status: number;
         data: Error;
-    }>(`/v1/pools/${encodeURIComponent(pool)}/members`, {
-        ...opts
-    });
+    }>(`/v1/pools/${encodeURIComponent(pool)}/hold`, oazapfts.json({
+        ...opts,
+        method: "PUT",
+        body
+    }));
+}
+/**
+ * lift the hold
+ */
+export function deletePoolsByPoolHold(pool: string, body?: {
+    reason?: string;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: StatusView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/pools/${encodeURIComponent(pool)}/hold`, oazapfts.json({
+        ...opts,
+        method: "DELETE",
+        body
+    }));
+}
+/**
+ * report a queue: body `pending_jobs`, `queue_depth`, `observed_at`
+ */
+export function putPoolsByPoolDemand(pool: string, body: {
+    pending_jobs: number;
+    queue_depth: number;
+    observed_at?: string;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: StatusView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/pools/${encodeURIComponent(pool)}/demand`, oazapfts.json({
+        ...opts,
+        method: "PUT",
+        body
+    }));
 }
 /**
  * set the size: body `nodes`, `clamp`
@@ -1869,62 +2055,18 @@ export function postPoolsByPoolRemove(pool: string, body: {
     }));
 }
 /**
- * report a queue: body `pending_jobs`, `queue_depth`, `observed_at`
+ * target size and nodes, for an external autoscaler
  */
-export function putPoolsByPoolDemand(pool: string, body: {
-    pending_jobs: number;
-    queue_depth: number;
-    observed_at?: string;
-}, opts?: Oazapfts.RequestOpts) {
+export function getPoolsByPoolMembers(pool: string, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
-        data: StatusView;
+        data: MembersView;
     } | {
         status: number;
         data: Error;
-    }>(`/v1/pools/${encodeURIComponent(pool)}/demand`, oazapfts.json({
-        ...opts,
-        method: "PUT",
-        body
-    }));
-}
-/**
- * hold a pool: body `reason`, and `for` or `until`
- */
-export function putPoolsByPoolHold(pool: string, body: {
-    reason: string;
-    "for"?: string | null;
-    until?: string | null;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: StatusView;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/pools/${encodeURIComponent(pool)}/hold`, oazapfts.json({
-        ...opts,
-        method: "PUT",
-        body
-    }));
-}
-/**
- * lift the hold
- */
-export function deletePoolsByPoolHold(pool: string, body?: {
-    reason?: string;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: StatusView;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/pools/${encodeURIComponent(pool)}/hold`, oazapfts.json({
-        ...opts,
-        method: "DELETE",
-        body
-    }));
+    }>(`/v1/pools/${encodeURIComponent(pool)}/members`, {
+        ...opts
+    });
 }
 /**
  * [AgentPools](reference/agentpool.md): pools of worker pods
@@ -2101,6 +2243,20 @@ export function getCost({ month, since }: {
     });
 }
 /**
+ * how agents connect, and which key they trust
+ */
+export function getTrust(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: TrustView;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/trust", {
+        ...opts
+    });
+}
+/**
  * what is held back, budgets, spend, quarantined GPUs
  */
 export function getSafety(opts?: Oazapfts.RequestOpts) {
@@ -2113,56 +2269,6 @@ export function getSafety(opts?: Oazapfts.RequestOpts) {
     }>("/v1/safety", {
         ...opts
     });
-}
-/**
- * this fleet's id, and other fleets with pools of the same names
- */
-export function getFleets(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: FleetsView;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/fleets", {
-        ...opts
-    });
-}
-/**
- * take over a fleet whose state was lost: body `reason`
- */
-export function postFleetsByIdAdopt(id: string, body?: {
-    reason?: string;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: FleetChangeView;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/fleets/${encodeURIComponent(id)}/adopt`, oazapfts.json({
-        ...opts,
-        method: "POST",
-        body
-    }));
-}
-/**
- * leave another fleet alone: body `reason`
- */
-export function postFleetsByIdIgnore(id: string, body?: {
-    reason?: string;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: FleetChangeView;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/fleets/${encodeURIComponent(id)}/ignore`, oazapfts.json({
-        ...opts,
-        method: "POST",
-        body
-    }));
 }
 /**
  * freeze the fleet: body `reason`, and `for` or `until`
@@ -2249,6 +2355,84 @@ export function deleteSafetyLemonsByUuid(uuid: string, body: {
         method: "DELETE",
         body
     }));
+}
+/**
+ * this fleet's id, and other fleets with pools of the same names
+ */
+export function getFleets(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: FleetsView;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/fleets", {
+        ...opts
+    });
+}
+/**
+ * take over a fleet whose state was lost: body `reason`
+ */
+export function postFleetsByIdAdopt(id: string, body?: {
+    reason?: string;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: FleetChangeView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/fleets/${encodeURIComponent(id)}/adopt`, oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
+}
+/**
+ * leave another fleet alone: body `reason`
+ */
+export function postFleetsByIdIgnore(id: string, body?: {
+    reason?: string;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: FleetChangeView;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/fleets/${encodeURIComponent(id)}/ignore`, oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
+}
+/**
+ * state of Slurm, and names on which it and the configuration differ
+ */
+export function getSlurm(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: SlurmClusterView;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/slurm", {
+        ...opts
+    });
+}
+/**
+ * whether Slurm lets the control plane change nodes
+ */
+export function getSlurmRights(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: SlurmRightsView;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/slurm/rights", {
+        ...opts
+    });
 }
 /**
  * Slurm resumes nodes of pools with `slurm.power_save`: body `nodes` (a hostlist), `jobs`
@@ -2440,20 +2624,6 @@ export function deleteProvidersByNameFailure(name: string, body?: {}, opts?: Oaz
     }));
 }
 /**
- * pending actions and waits
- */
-export function getPlan(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: PlanView;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/plan", {
-        ...opts
-    });
-}
-/**
  * events; filters `node`, `pool`, `kind`, `since`, `q` (text); pass `next` as `after`, or go back with `before`; `limit`
  */
 export function getEvents({ node, pool, kind, since, q, after, before, limit }: {
@@ -2489,24 +2659,16 @@ export function getEvents({ node, pool, kind, since, q, after, before, limit }: 
     });
 }
 /**
- * recorded findings; `since`; pass `next` as `after`; `limit`
+ * pending actions and waits
  */
-export function getFindings({ since, after, limit }: {
-    since?: string;
-    after?: string;
-    limit?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
+export function getPlan(opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
-        data: any;
+        data: PlanView;
     } | {
         status: number;
         data: Error;
-    }>(`/v1/findings${QS.query(QS.explode({
-        since,
-        after,
-        limit
-    }))}`, {
+    }>("/v1/plan", {
         ...opts
     });
 }
@@ -2527,6 +2689,178 @@ export function getPolicy(opts?: Oazapfts.RequestOpts) {
         status: number;
         data: Error;
     }>("/v1/policy", {
+        ...opts
+    });
+}
+/**
+ * role and name of the caller
+ */
+export function getWhoami(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            role: string;
+            name: string;
+            shared: boolean;
+        };
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/whoami", {
+        ...opts
+    });
+}
+/**
+ * version of the control plane
+ */
+export function getVersion(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: VersionView;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/version", {
+        ...opts
+    });
+}
+/**
+ * unreadable stored rows; their `text` for `admin` only
+ */
+export function getStoreQuarantine({ text }: {
+    text?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            rows: any[];
+        };
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/store/quarantine${QS.query(QS.explode({
+        text
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * every matching row as a file; filters of `/api/admin/audit`; `format` (`jsonl` or `csv`)
+ */
+export function getAuditExport({ actor, verb, kind, $object, result, since, until, format }: {
+    actor?: string;
+    verb?: string;
+    kind?: string;
+    $object?: string;
+    result?: string;
+    since?: string;
+    until?: string;
+    format?: "jsonl" | "csv";
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: string;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/audit/export${QS.query(QS.explode({
+        actor,
+        verb,
+        kind,
+        "object": $object,
+        result,
+        since,
+        until,
+        format
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * audit rows; filters `since`, `by` (an author, or a person by the labels of tokens), `refused`, `verb`, `object`; `limit`
+ */
+export function getAudit({ limit, since, refused, by, verb, $object }: {
+    limit?: string;
+    since?: string;
+    refused?: "true" | "false";
+    by?: string;
+    verb?: string;
+    $object?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            audit: AuditView[];
+            authors: string[] | null;
+            older: boolean;
+        };
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/audit${QS.query(QS.explode({
+        limit,
+        since,
+        refused,
+        by,
+        verb,
+        "object": $object
+    }))}`, {
+        ...opts
+    });
+}
+/**
+ * a copy of the embedded database
+ */
+export function postAdminBackup(opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: any;
+    } | {
+        status: number;
+        data: Error;
+    }>("/v1/admin/backup", {
+        ...opts,
+        method: "POST"
+    });
+}
+/**
+ * the `last` activations, for support
+ */
+export function postAdminActivations({ last }: {
+    last?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: any;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/admin/activations${QS.query(QS.explode({
+        last
+    }))}`, {
+        ...opts,
+        method: "POST"
+    });
+}
+/**
+ * recorded findings; `since`; pass `next` as `after`; `limit`
+ */
+export function getFindings({ since, after, limit }: {
+    since?: string;
+    after?: string;
+    limit?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: any;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/v1/findings${QS.query(QS.explode({
+        since,
+        after,
+        limit
+    }))}`, {
         ...opts
     });
 }
@@ -2595,62 +2929,6 @@ export function postConfigReload(body?: {
     }));
 }
 /**
- * version of the control plane
- */
-export function getVersion(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: VersionView;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/version", {
-        ...opts
-    });
-}
-/**
- * how agents connect, and which key they trust
- */
-export function getTrust(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: TrustView;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/trust", {
-        ...opts
-    });
-}
-/**
- * state of Slurm, and names on which it and the configuration differ
- */
-export function getSlurm(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: SlurmClusterView;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/slurm", {
-        ...opts
-    });
-}
-/**
- * whether Slurm lets the control plane change nodes
- */
-export function getSlurmRights(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: SlurmRightsView;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/slurm/rights", {
-        ...opts
-    });
-}
-/**
  * state of the cluster
  */
 export function getKubernetes(opts?: Oazapfts.RequestOpts) {
@@ -2675,26 +2953,6 @@ export function getKubernetesPermissions(opts?: Oazapfts.RequestOpts) {
         status: number;
         data: Error;
     }>("/v1/kubernetes/permissions", {
-        ...opts
-    });
-}
-/**
- * unreadable stored rows; their `text` for `admin` only
- */
-export function getStoreQuarantine({ text }: {
-    text?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: {
-            rows: any[];
-        };
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/store/quarantine${QS.query(QS.explode({
-        text
-    }))}`, {
         ...opts
     });
 }
@@ -2907,68 +3165,48 @@ export function deleteJoinTokensById(id: string, opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
- * audit rows; filters `since`, `by` (an author, or a person by the labels of tokens), `refused`, `verb`, `object`; `limit`
+ * a machine becomes a node
  */
-export function getAudit({ limit, since, refused, by, verb, $object }: {
-    limit?: string;
-    since?: string;
-    refused?: "true" | "false";
-    by?: string;
-    verb?: string;
-    $object?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
+export function postAgentJoin(body: {
+    token: string;
+    node_id: string;
+    nonce: string;
+    agent_version?: string | null;
+    hostname?: string | null;
+    provider_ids?: string[] | null;
+}, opts?: Oazapfts.RequestOpts) {
     return oazapfts.fetchJson<{
         status: 200;
         data: {
-            audit: AuditView[];
-            authors: string[] | null;
-            older: boolean;
+            /** The id as the control plane knows it. */
+            node_id: {
+                "__@BrandSymbol@4873": {
+                    NodeId: "NodeId";
+                };
+            };
+            credential: string;
+            server_time: string;
+        };
+    } | {
+        status: 201;
+        data: {
+            /** The id as the control plane knows it. */
+            node_id: {
+                "__@BrandSymbol@4873": {
+                    NodeId: "NodeId";
+                };
+            };
+            credential: string;
+            server_time: string;
         };
     } | {
         status: number;
         data: Error;
-    }>(`/v1/audit${QS.query(QS.explode({
-        limit,
-        since,
-        refused,
-        by,
-        verb,
-        "object": $object
-    }))}`, {
-        ...opts
-    });
-}
-/**
- * every matching row as a file; filters of `/api/admin/audit`; `format` (`jsonl` or `csv`)
- */
-export function getAuditExport({ actor, verb, kind, $object, result, since, until, format }: {
-    actor?: string;
-    verb?: string;
-    kind?: string;
-    $object?: string;
-    result?: string;
-    since?: string;
-    until?: string;
-    format?: "jsonl" | "csv";
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: string;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/audit/export${QS.query(QS.explode({
-        actor,
-        verb,
-        kind,
-        "object": $object,
-        result,
-        since,
-        until,
-        format
-    }))}`, {
-        ...opts
-    });
+    }>("/v1/agent/join", oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
 }
 /**
  * the same for the console; filters `actor`, `verb`, `kind`, `object`, `result`, `until`, `since` (a time, or `boot`); `limit`, `cursor`; the next page is in `Link`; only from internal networks
@@ -3361,47 +3599,6 @@ export function getAdminKubernetesEvents({ $namespace, $type, kind, name, q, lim
     });
 }
 /**
- * a container's log; `namespace`, `container`, `tailLines`, `previous`; with `follow=true` server-sent events
- */
-export function getAdminKubernetesLogsByPod(pod: string, { $namespace, container, tailLines, previous, follow }: {
-    $namespace?: string;
-    container?: string;
-    tailLines?: string;
-    previous?: "true" | "false" | "1" | "0" | "";
-    follow?: "true" | "false" | "1" | "0" | "";
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: {
-            podName: string;
-            containerName: string;
-            "namespace": string;
-            /** As the container wrote it, control characters included. */
-            logs: string;
-            /** When it was read. */
-            timestamp: string;
-            /** All containers of the pod, init containers last. */
-            containers: string[];
-            /** Cut at the limit of bytes: the newest lines are missing. */
-            truncated: boolean;
-        };
-    } | {
-        status: number;
-        data: {
-            error: string;
-            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
-        };
-    }>(`/api/admin/kubernetes/logs/${encodeURIComponent(pod)}${QS.query(QS.explode({
-        "namespace": $namespace,
-        container,
-        tailLines,
-        previous,
-        follow
-    }))}`, {
-        ...opts
-    });
-}
-/**
  * evict a pod: body `namespace`, `force`; 429 while a disruption budget does not allow it
  */
 export function postAdminKubernetesPodsByPodRestart(pod: string, body?: {
@@ -3553,6 +3750,47 @@ export function postAdminKubernetesFluxByKindByNamespaceByNameResume(kind: strin
     }>(`/api/admin/kubernetes/flux/${encodeURIComponent(kind)}/${encodeURIComponent($namespace)}/${encodeURIComponent(name)}/resume`, {
         ...opts,
         method: "POST"
+    });
+}
+/**
+ * a container's log; `namespace`, `container`, `tailLines`, `previous`; with `follow=true` server-sent events
+ */
+export function getAdminKubernetesLogsByPod(pod: string, { $namespace, container, tailLines, previous, follow }: {
+    $namespace?: string;
+    container?: string;
+    tailLines?: string;
+    previous?: "true" | "false" | "1" | "0" | "";
+    follow?: "true" | "false" | "1" | "0" | "";
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: {
+            podName: string;
+            containerName: string;
+            "namespace": string;
+            /** As the container wrote it, control characters included. */
+            logs: string;
+            /** When it was read. */
+            timestamp: string;
+            /** All containers of the pod, init containers last. */
+            containers: string[];
+            /** Cut at the limit of bytes: the newest lines are missing. */
+            truncated: boolean;
+        };
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>(`/api/admin/kubernetes/logs/${encodeURIComponent(pod)}${QS.query(QS.explode({
+        "namespace": $namespace,
+        container,
+        tailLines,
+        previous,
+        follow
+    }))}`, {
+        ...opts
     });
 }
 /**
@@ -3726,6 +3964,30 @@ export function postQueueTasks(body: {
     }));
 }
 /**
+ * take tasks to run: body `worker`, `types`, `pool`, `max`; `Idempotency-Key` is the lease
+ */
+export function postQueueTasksLease(body: {
+    worker: string;
+    types?: string[];
+    pool?: string | null;
+    max?: number;
+}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: any;
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>("/api/queue/tasks/lease", oazapfts.json({
+        ...opts,
+        method: "POST",
+        body
+    }));
+}
+/**
  * a task; finished ones are kept for 7 days
  */
 export function getQueueTasksById(id: string, opts?: Oazapfts.RequestOpts) {
@@ -3777,30 +4039,6 @@ export function postQueueTasksByIdRelease(id: string, opts?: Oazapfts.RequestOpt
         ...opts,
         method: "POST"
     });
-}
-/**
- * take tasks to run: body `worker`, `types`, `pool`, `max`; `Idempotency-Key` is the lease
- */
-export function postQueueTasksLease(body: {
-    worker: string;
-    types?: string[];
-    pool?: string | null;
-    max?: number;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: any;
-    } | {
-        status: number;
-        data: {
-            error: string;
-            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
-        };
-    }>("/api/queue/tasks/lease", oazapfts.json({
-        ...opts,
-        method: "POST",
-        body
-    }));
 }
 /**
  * keep a lease: body `lease`
@@ -4041,6 +4279,27 @@ export function getHpaEventsByServiceTimeline(service: string, { $namespace }: {
     });
 }
 /**
+ * reported runs, newest first, with stages and suggestions; `limit`
+ */
+export function getPipelines({ limit }: {
+    limit?: string;
+} = {}, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: any;
+    } | {
+        status: number;
+        data: {
+            error: string;
+            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
+        };
+    }>(`/api/pipelines${QS.query(QS.explode({
+        limit
+    }))}`, {
+        ...opts
+    });
+}
+/**
  * report a run of a CI/CD pipeline; no token, but `X-Hub-Signature-256` under `server.console.pipeline_secret_file`; 202 with `accepted` ([console](console.md#pipelines))
  */
 export function postPipelines(body: {
@@ -4074,27 +4333,6 @@ export function postPipelines(body: {
         method: "POST",
         body
     }));
-}
-/**
- * reported runs, newest first, with stages and suggestions; `limit`
- */
-export function getPipelines({ limit }: {
-    limit?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: any;
-    } | {
-        status: number;
-        data: {
-            error: string;
-            code: "invalid_argument" | "unauthenticated" | "permission_denied" | "not_found" | "node_unknown" | "conflict" | "out_of_bounds" | "not_cordoned" | "gone" | "precondition_failed" | "too_large" | "rate_limited" | "budget_blocked" | "internal" | "cluster_unreachable" | "unavailable" | "not_leader" | "cluster_slow";
-        };
-    }>(`/api/pipelines${QS.query(QS.explode({
-        limit
-    }))}`, {
-        ...opts
-    });
 }
 /**
  * run a workflow; the body is its YAML, or JSON with `workflow` and `templates`; `cleanup=true`; 202; refused without `simulation.enabled` and a cluster
@@ -4219,244 +4457,6 @@ export function postWorkflowsByIdCancel(id: string, opts?: Oazapfts.RequestOpts)
     });
 }
 /**
- * a copy of the embedded database
- */
-export function postAdminBackup(opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: any;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/admin/backup", {
-        ...opts,
-        method: "POST"
-    });
-}
-/**
- * the `last` activations, for support
- */
-export function postAdminActivations({ last }: {
-    last?: string;
-} = {}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: any;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/v1/admin/activations${QS.query(QS.explode({
-        last
-    }))}`, {
-        ...opts,
-        method: "POST"
-    });
-}
-/**
- * a machine becomes a node
- */
-export function postAgentJoin(body: {
-    token: string;
-    node_id: string;
-    nonce: string;
-    agent_version?: string | null;
-    hostname?: string | null;
-    provider_ids?: string[] | null;
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: {
-            /** The id as the control plane knows it. */
-            node_id: {
-                "__@BrandSymbol@4873": {
-                    NodeId: "NodeId";
-                };
-            };
-            credential: string;
-            server_time: string;
-        };
-    } | {
-        status: 201;
-        data: {
-            /** The id as the control plane knows it. */
-            node_id: {
-                "__@BrandSymbol@4873": {
-                    NodeId: "NodeId";
-                };
-            };
-            credential: string;
-            server_time: string;
-        };
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/agent/join", oazapfts.json({
-        ...opts,
-        method: "POST",
-        body
-    }));
-}
-/**
- * an agent's report; also the WebSocket `/v1/agent/stream`
- */
-export function postAgentReport(body: {
-    version: 1;
-    node_id: string;
-    boot_id: string;
-    stream: string;
-    agent_version: string;
-    simulated: boolean;
-    sent_at: string;
-    inventory?: {
-        hostname: string;
-        provider?: string | null;
-        region?: string | null;
-        zone?: string | null;
-        instance_type?: string | null;
-        provider_ids?: string[] | null;
-        pool?: string | null;
-        labels?: {
-            [key: string]: string;
-        } | null;
-        internal_ip?: string | null;
-        external_ip?: string | null;
-        kernel_version?: string | null;
-        driver_version?: string | null;
-        cuda_version?: string | null;
-        gpus: {
-            index: number;
-            uuid: string;
-            name: string;
-            pci_bus_id: string;
-            serial?: string | null;
-            memory_total?: number | null;
-            driver_version?: string | null;
-            cuda_version?: string | null;
-            mig_enabled?: boolean | null;
-        }[];
-        capabilities?: string[] | null;
-        trust?: {
-            transport: string;
-            key?: string | null;
-            source?: string | null;
-            refused?: number | null;
-            last_refusal?: string | null;
-        } | null;
-    } | null;
-    pod_token?: string;
-    sample?: {
-        at: string;
-        cpu_percent?: number | null;
-        memory_percent?: number | null;
-        gpus: {
-            index: number;
-            uuid: string;
-            temperature_celsius?: number | null;
-            memory_temperature_celsius?: number | null;
-            power_watts?: number | null;
-            utilization_percent?: number | null;
-            memory_used_bytes?: number | null;
-            memory_total_bytes?: number | null;
-            sm_clock_mhz?: number | null;
-            memory_clock_mhz?: number | null;
-            throttle_reasons?: number | null;
-            ecc_corrected_volatile?: number | null;
-            ecc_uncorrected_volatile?: number | null;
-            ecc_corrected_aggregate?: number | null;
-            ecc_uncorrected_aggregate?: number | null;
-            remapped_rows_correctable?: number | null;
-            remapped_rows_uncorrectable?: number | null;
-            pcie_replay_total?: number | null;
-            pcie_link_generation?: number | null;
-            pcie_link_width?: number | null;
-            nvlink_active?: number | null;
-            nvlink_total?: number | null;
-            fabric_state?: number | null;
-            recovery_action?: number | null;
-            remap_pending?: boolean | null;
-            remap_failure?: boolean | null;
-            processes?: number | null;
-        }[];
-    } | null;
-    check?: {
-        at: string;
-        conclusive: boolean;
-        probes: {
-            name: string;
-            outcome: "ok" | "finding" | "not_supported" | "no_permission" | "timeout" | "crashed" | "error" | "skipped";
-            duration_ms: number;
-            message?: string | null;
-        }[];
-        expected_gpus?: number | null;
-        present_gpus: number;
-        expected_from?: ("bus" | "option" | "instance_type" | "pool" | "baseline") | null;
-        active: string[];
-    } | null;
-    findings?: {
-        seq: number;
-        finding: {
-            kind: "xid" | "sxid" | "ecc" | "remap" | "thermal" | "power" | "throttle" | "nvlink" | "pcie" | "lost" | "driver" | "host" | "heartbeat";
-            code?: number | null;
-            reason?: string | null;
-            pci?: string | null;
-            gpu_index?: number | null;
-            gpu_uuid?: string | null;
-            mig?: {
-                gi: number;
-                ci?: number | null;
-            } | null;
-            pid?: number | null;
-            process_name?: string | null;
-            at: string;
-            boot_id: string;
-            severity: "info" | "warning" | "serious" | "fatal";
-            message: string;
-            metrics?: {
-                [key: string]: number | boolean | string;
-            } | null;
-            source: string;
-            foreign?: boolean | null;
-            injected?: boolean | null;
-            kmsg_seq?: number | null;
-        };
-    }[] | null;
-    gaps?: {
-        seq: number;
-        reason: "spool_full" | "kernel_ring" | "malformed";
-        count: number;
-        at: string;
-    }[] | null;
-    results?: {
-        command_id: string;
-        outcome: "succeeded" | "failed" | "rejected";
-        exit_code?: number | null;
-        output?: string | null;
-    }[] | null;
-    refused_orders?: number | null;
-    notice?: {
-        kind: "preemption" | "maintenance";
-        at?: string | null;
-        message: string;
-    };
-    worker?: {
-        slots?: number | null;
-        stop: "no" | "busy" | "stopped";
-        ignored?: string[] | null;
-    };
-}, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: any;
-    } | {
-        status: number;
-        data: Error;
-    }>("/v1/agent/report", oazapfts.json({
-        ...opts,
-        method: "POST",
-        body
-    }));
-}
-/**
  * AgentPools, for clients of Velda's API
  */
 export function getRestPool(opts?: Oazapfts.RequestOpts) {
@@ -4578,20 +4578,6 @@ export function getMetrics(opts?: Oazapfts.RequestOpts) {
     });
 }
 /**
- * style, script and icon of the [console](console.md)
- */
-export function getAssetByName(name: string, opts?: Oazapfts.RequestOpts) {
-    return oazapfts.fetchJson<{
-        status: 200;
-        data: string;
-    } | {
-        status: number;
-        data: Error;
-    }>(`/asset/${encodeURIComponent(name)}`, {
-        ...opts
-    });
-}
-/**
  * the fleet's own certificate authority
  */
 export function getCaPem(opts?: Oazapfts.RequestOpts) {
@@ -4602,6 +4588,20 @@ export function getCaPem(opts?: Oazapfts.RequestOpts) {
         status: number;
         data: Error;
     }>("/ca.pem", {
+        ...opts
+    });
+}
+/**
+ * style, script and icon of the [console](console.md)
+ */
+export function getAssetByName(name: string, opts?: Oazapfts.RequestOpts) {
+    return oazapfts.fetchJson<{
+        status: 200;
+        data: string;
+    } | {
+        status: number;
+        data: Error;
+    }>(`/asset/${encodeURIComponent(name)}`, {
         ...opts
     });
 }

@@ -7,7 +7,7 @@
 import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { Front, listen } from "../../../reconciler/http/route/listen.ts";
-import type { AddPages } from "../../../reconciler/http/route/site.ts";
+import type { AnyPage } from "../../../reconciler/http/route/page.ts";
 import { openWorldApp, type WorldApp } from "../../world/app.ts";
 import type { World } from "../../world/world.ts";
 
@@ -46,7 +46,7 @@ export function openChromium(path: string): Promise<Browser> {
 export type Plane = WorldApp & { world: World; url: string; front: Front; close(): Promise<void> };
 
 /** A control plane of `world` behind a real socket. */
-export function servePlane(world: World, pages: readonly AddPages[] = []): Plane {
+export function servePlane(world: World, pages: readonly AnyPage[] = []): Plane {
   const a = openWorldApp(world);
   const front = new Front(a.ports, null, { pages });
   const server = listen(() => front, world.config, { host: "127.0.0.1", port: 0 }, null);

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { html } from "hono/html";
 import type { Browser } from "playwright-core";
-import { addAction, addPage, type Site } from "../../../reconciler/http/route/site.ts";
+import type { AnyPage } from "../../../reconciler/http/route/page.ts";
 import { closeWorlds, fleet } from "../../world/story.ts";
 import {
   findBarriers,
@@ -28,57 +28,55 @@ const HOSTILE = '<img src=x onerror="document.title=1">"\'</td>\u202egnp.exe\u00
 
 type Shared = { rows: { id: string; text: string }[]; word: string };
 
-const samplePages =
-  (shared: Shared) =>
-  (site: Site): void => {
-    addPage(site, {
-      path: "/safety/sample",
-      role: "viewer",
-      label: "Sample",
-      build: () => ({
-        title: `Sample ${HOSTILE}`,
-        nav: "/safety/sample",
-        blocks: [
-          {
-            id: "words",
-            heading: HOSTILE,
-            kind: "text",
-            body: html`<p id="word">${shared.word}</p>`,
-          },
-          {
-            id: "list",
-            heading: "List",
-            kind: "table",
-            above: html`<form class="line" method="get"><label>Filter <input name="q"></label>
+const samplePages = (shared: Shared): readonly AnyPage[] => [
+  {
+    path: "/safety/sample",
+    role: "viewer",
+    label: "Sample",
+    build: () => ({
+      title: `Sample ${HOSTILE}`,
+      nav: "/safety/sample",
+      blocks: [
+        {
+          id: "words",
+          heading: HOSTILE,
+          kind: "text",
+          body: html`<p id="word">${shared.word}</p>`,
+        },
+        {
+          id: "list",
+          heading: "List",
+          kind: "table",
+          above: html`<form class="line" method="get"><label>Filter <input name="q"></label>
             <button>Apply</button></form>`,
-            columns: [{ name: "Name" }, { name: "Text" }],
-            rows: shared.rows.map(({ id, text }) => {
-              const name = html`<a href="/safety/sample?id=${id}">${id}</a>`;
-              const more = html`<details><summary>More</summary>${text}</details>`;
-              return { id: `row-${id}`, cells: [name, more] };
-            }),
-            empty: "There are no rows.",
-            below: null,
-          },
-        ],
-      }),
-    });
-    addAction(site, {
-      path: "/safety/sample/act",
-      role: "operator",
-      confirm: () => ({
-        title: "Act",
-        nav: "/safety/sample",
-        body: html`<p>${HOSTILE} is acted upon.</p>`,
-        fields: html`<label>Reason <input name="reason" required></label>`,
-        button: "Act",
-        back: "/safety/sample",
-      }),
-      run: async (_asked, form) => {
-        return { notice: `Done because ${form.get("reason") ?? ""}`, to: "/safety/sample" };
-      },
-    });
-  };
+          columns: [{ name: "Name" }, { name: "Text" }],
+          rows: shared.rows.map(({ id, text }) => {
+            const name = html`<a href="/safety/sample?id=${id}">${id}</a>`;
+            const more = html`<details><summary>More</summary>${text}</details>`;
+            return { id: `row-${id}`, cells: [name, more] };
+          }),
+          empty: "There are no rows.",
+          below: null,
+        },
+      ],
+    }),
+  },
+  {
+    path: "/safety/sample/act",
+    role: "operator",
+    confirm: () => ({
+      title: "Act",
+      nav: "/safety/sample",
+      body: html`<p>${HOSTILE} is acted upon.</p>`,
+      fields: html`<label>Reason <input name="reason" required></label>`,
+      button: "Act",
+      back: "/safety/sample",
+    }),
+    run: async (_asked, form) => {
+      return { notice: `Done because ${form.get("reason") ?? ""}`, to: "/safety/sample" };
+    },
+  },
+];
 
 const rowsOf = (...ids: string[]): Shared["rows"] => ids.map((id) => ({ id, text: HOSTILE }));
 
@@ -98,7 +96,7 @@ describe.skipIf(path === null)("in Chromium", () => {
 
   async function open(setting: Setting = {}) {
     const shared: Shared = { rows: rowsOf("a", "b", "c"), word: HOSTILE };
-    const plane = servePlane(await fleet(2), [samplePages(shared)]);
+    const plane = servePlane(await fleet(2), samplePages(shared));
     planes.push(plane);
     const reader = await openReader(browser, plane.url, setting);
     readers.push(reader);
