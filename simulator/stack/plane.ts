@@ -13,7 +13,8 @@ import type { Provider } from "../../reconciler/core/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/http/route/agent.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
 import { openApp } from "../../reconciler/http/route/app.ts";
-import type { App, RoutePorts } from "../../reconciler/http/route/route.ts";
+import type { App } from "../../reconciler/http/route/route.ts";
+import type { GivenPorts } from "../../reconciler/http/route/table.ts";
 import { openReadiness } from "../../reconciler/http/route/ready.ts";
 import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
 import { resourceOf } from "../../reconciler/kubernetes/client.ts";
@@ -52,7 +53,7 @@ type Life = {
   process: Process;
   metrics: Metrics;
   authority: Authority;
-  ports: RoutePorts;
+  ports: GivenPorts;
   app: App;
 };
 
@@ -136,7 +137,7 @@ export class Plane {
     const { store, snapshot, reconciler, ingest } = process;
     for (const credential of snapshot.credentials) authority.put(credential);
     metrics.attach(reconciler, XIDS);
-    const ports: RoutePorts = {
+    const ports: GivenPorts = {
       reconciler,
       ingest,
       authority,

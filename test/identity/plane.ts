@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditView } from "../../schema/audit.ts";
 import type { JoinReply, JoinTokenView } from "../../schema/join.ts";
-import type { RoutePorts } from "../../reconciler/http/route/route.ts";
+import type { GivenPorts } from "../../reconciler/http/route/table.ts";
 import { Front, listen } from "../../reconciler/http/route/listen.ts";
 import type { ServerTls } from "../../reconciler/security/tls/open.ts";
 import { poolYaml, World } from "../world/world.ts";
@@ -25,7 +25,7 @@ export class Plane {
   readonly w: World;
   readonly a: WorldApp;
   /** What answers on the socket. */
-  readonly ports: RoutePorts;
+  readonly ports: GivenPorts;
   readonly front: Front;
   readonly folder: string;
   private readonly server: ReturnType<typeof listen>;

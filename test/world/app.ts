@@ -7,9 +7,9 @@ import { Metrics } from "../../reconciler/http/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Simulation } from "../../reconciler/runtime/simulation.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";
-import { actOfCall } from "../../reconciler/http/route/table.ts";
+import { actOfCall, type GivenPorts } from "../../reconciler/http/route/table.ts";
 import { openApp } from "../../reconciler/http/route/app.ts";
-import type { App, RoutePorts } from "../../reconciler/http/route/route.ts";
+import type { App } from "../../reconciler/http/route/route.ts";
 import type { Loaded, Reloader } from "../../reconciler/core/reload.ts";
 import { openNoWorkflows, type WorkflowRunner } from "../../reconciler/core/workflow.ts";
 import { openRuns } from "../../reconciler/server/open-runs.ts";
@@ -21,7 +21,7 @@ export type Json = { [key: string]: Json } & Json[] & string & number & boolean 
 export type WorldApp = {
   app: App;
   admission: Admission;
-  ports: RoutePorts;
+  ports: GivenPorts;
   authority: Authority;
   metrics: Metrics;
   /** A request as the holder of `token` (`null` = none). */
@@ -92,7 +92,7 @@ export function openWorldApp(
     log,
     newId: () => `w${++serial}`,
   });
-  const ports: RoutePorts = {
+  const ports: GivenPorts = {
     admission,
     workflows,
     caPem: "-----BEGIN CERTIFICATE-----\n",

@@ -103,7 +103,13 @@ const DUMP_READ_MS_MAX = 10 * 60_000;
 const EXPECTED = `expected a whole number from 1 to ${ACTIVATIONS_MAX}`;
 const DumpQuery = v.object({ last: queryNumber(EXPECTED, 1) });
 
-export const adminRoutes: readonly Route<RoutePorts & { bootAt: number }>[] = [
+export type AdminPorts = RoutePorts & {
+  bootAt: number;
+  /** Writes a copy of the database and returns its path; `null` with a database server. */
+  backup: (() => Promise<string>) | null;
+};
+
+export const adminRoutes: readonly Route<AdminPorts>[] = [
   {
     at: "GET /v1/events",
     access: "viewer",

@@ -6,6 +6,9 @@ import * as v from "valibot";
 import { Report } from "../../../schema/report.ts";
 import type { ErrorCode } from "../../../schema/api.ts";
 import type { NodeId } from "../../../schema/id.ts";
+import type { Ingest } from "../../runtime/ingest.ts";
+import type { PodTokens } from "../../security/join/pod-token.ts";
+import type { Quota } from "./quota.ts";
 import type { Origin } from "../../../schema/node.ts";
 import type { ReportReply } from "../../../schema/report.ts";
 import { isSample } from "../../../schema/sample-check.ts";
@@ -23,13 +26,21 @@ export type ReportAnswer =
   /** `retryMs`: nothing was taken; the same report can be sent again after it. */
   | { kind: "error"; code: ErrorCode; message: string; retryMs?: number };
 
+export type AgentPorts = RoutePorts & {
+  ingest: Ingest;
+  /** Rate limits of agents. */
+  quota: Quota;
+  /** Checks the tokens of agents in pods; `null` without a cluster. */
+  pods: PodTokens | null;
+};
+
 /** Where a report came from, for the audit. */
 export type ReportOrigin = { remote: string; request: string };
 const NOWHERE: ReportOrigin = { remote: "", request: "" };
 
 /** Checks role, shape and identity of a report, and makes it durable. `raw` is parsed JSON. */
 export async function takeReport(
-  ports: RoutePorts,
+  ports: AgentPorts,
   principal: Principal,
   raw: unknown,
   origin: ReportOrigin = NOWHERE,
@@ -139,7 +150,7 @@ function parseReport(raw: unknown): v.SafeParseResult<typeof Report> {
   return parsed;
 }
 
-export const agentRoutes: readonly Route<RoutePorts>[] = [
+export const agentRoutes: readonly Route<AgentPorts>[] = [
   {
     at: "POST /v1/agent/report",
     access: "agent",

@@ -20,24 +20,23 @@ import {
   type App,
   type Env,
   type Route,
-  type RoutePorts,
   SECTIONS,
   type Section,
   sectionOf,
   V1_ALIAS,
 } from "./route.ts";
-import { type AppPorts, PAGES, partsOf, withPages } from "./table.ts";
+import { type AppPorts, PAGES, partsOf, withPages, type GivenPorts } from "./table.ts";
 
 /** `pages` come before the console's own; `live` ends with the role of the process. */
 export type AppParts = { pages?: readonly AnyPage[]; live?: Live };
 
 type Step = MiddlewareHandler<Env>;
 
-export function openApp(ports: RoutePorts, { pages: more = [], live }: AppParts = {}): App {
+export function openApp(ports: GivenPorts, { pages: more = [], live }: AppParts = {}): App {
   const app: App = new Hono<Env>();
   const { clock } = ports;
   // Inherits, so that a port that is exchanged later is seen here.
-  const inherited: RoutePorts = Object.create(ports);
+  const inherited: GivenPorts = Object.create(ports);
   const given = Object.assign(inherited, openFollowed(), { bootAt: clock.wallMs() });
   const others = PAGES.filter(({ path }) => more.every((one) => one.path !== path));
   const pages = new ConsolePages(given, {
@@ -152,7 +151,7 @@ function tooLarge(c: Context): Response {
 async function traceCall(
   c: Context<Env>,
   next: () => Promise<void>,
-  ports: RoutePorts,
+  ports: GivenPorts,
 ): Promise<void> {
   const caller = readTraceparent(c.req.header("traceparent") ?? null);
   const traceId = caller?.traceId ?? callTraceOf(ports.newId());

@@ -4,15 +4,16 @@
  */
 import { autoscalingPage, HPAS_SHOWN, servicePage } from "../page/autoscaling.ts";
 import type { Page } from "../page/page.ts";
-import type { RoutePorts } from "./route.ts";
 import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { viewTimeline } from "./hpa-event.ts";
 import { invalid, Refusal } from "./request.ts";
 import type { Asked, PageRoute } from "./site.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
+import type { QueuePorts } from "./queue.ts";
 
 const ADMIN = { role: "admin", internal: true } as const;
 
-async function buildAll(asked: Asked, ports: RoutePorts): Promise<Page> {
+async function buildAll(asked: Asked, ports: ConsolePorts): Promise<Page> {
   const page = asked.query("page") ?? "1";
   if (!/^[1-9]\d{0,5}$/.test(page)) return invalid("page: expected a whole number from 1 on");
   const log = ports.console === null ? NO_CLUSTER : await ports.console.hpas();
@@ -27,7 +28,7 @@ async function buildAll(asked: Asked, ports: RoutePorts): Promise<Page> {
   return autoscalingPage({ url: asked.url, page: Number(page), hpas });
 }
 
-async function buildService(asked: Asked, ports: RoutePorts): Promise<Page> {
+async function buildService(asked: Asked, ports: ConsolePorts & QueuePorts): Promise<Page> {
   const [namespace, service] = [asked.param("namespace"), asked.param("service")];
   const absent = (): never => {
     throw new Refusal("not_found", `no HorizontalPodAutoscaler scales ${namespace}/${service}`);
@@ -40,7 +41,7 @@ async function buildService(asked: Asked, ports: RoutePorts): Promise<Page> {
   return servicePage({ ...ref, timeline });
 }
 
-export const autoscalingPages: readonly PageRoute<RoutePorts>[] = [
+export const autoscalingPages: readonly PageRoute<ConsolePorts & QueuePorts>[] = [
   {
     ...ADMIN,
     path: "/autoscaling",

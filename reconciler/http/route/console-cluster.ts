@@ -39,7 +39,12 @@ export const NO_CLUSTER: Failed = {
     "see kubernetes.enabled in the configuration",
 };
 
-export function clusterOf({ console: cluster }: RoutePorts): ConsoleCluster {
+export type ConsolePorts = RoutePorts & {
+  /** The cluster that the console shows; `null` without one, and on a standby. */
+  console: ConsoleCluster | null;
+};
+
+export function clusterOf({ console: cluster }: ConsolePorts): ConsoleCluster {
   return cluster ?? valueOf(NO_CLUSTER);
 }
 

@@ -9,10 +9,11 @@ import type { Asked, ConsoleCluster, FluxVerb, PodRef } from "../../core/console
 import { FLUX_VERBS } from "../../core/console/cluster.ts";
 import { fluxKindOf } from "../../core/console/flux.ts";
 import { fleetLine, isEnded, viewNodes } from "../../core/console/node.ts";
-import type { Env, RoutePorts, Route } from "./route.ts";
+import type { Env, Route } from "./route.ts";
 import { clusterOf, isPlace, nameOf, namespace, valueOf } from "./console-cluster.ts";
 import { beginAudit } from "./gate.ts";
 import { invalid, queryNumber, readBody, readQuery } from "./request.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
 
 /** Without `limit`; beyond it `Link` names the next page. */
 const PODS_MAX = 10_000;
@@ -68,7 +69,7 @@ const PodAction = v.object({
 
 async function actOnPod(
   c: Context<Env>,
-  ports: RoutePorts,
+  ports: ConsolePorts,
   work: (cluster: ConsoleCluster, ref: PodRef, force: boolean) => Promise<Asked<string>>,
 ): Promise<Response> {
   const name = nameOf(c, "pod");
@@ -92,7 +93,7 @@ function answer(c: Context<Env>, done: Asked<string>): Response {
   return c.json({ success: true, message } satisfies ActionAnswer);
 }
 
-async function actOnFlux(c: Context<Env>, ports: RoutePorts, verb: FluxVerb): Promise<Response> {
+async function actOnFlux(c: Context<Env>, ports: ConsolePorts, verb: FluxVerb): Promise<Response> {
   const [inside, name] = [nameOf(c, "namespace"), nameOf(c, "name")];
   c.set("namespace", inside);
   c.set("target", name);
@@ -115,7 +116,7 @@ const FLUX_SAYS: Readonly<Record<FluxVerb, string>> = {
   resume: "resume it",
 };
 
-export const consoleKubernetesRoutes: readonly Route<RoutePorts>[] = [
+export const consoleKubernetesRoutes: readonly Route<ConsolePorts>[] = [
   {
     at: "GET /api/admin/kubernetes/stats",
     access: "admin",
@@ -222,7 +223,7 @@ export const consoleKubernetesRoutes: readonly Route<RoutePorts>[] = [
       return c.json(objects);
     },
   },
-  ...FLUX_VERBS.map((verb): Route<RoutePorts> => ({
+  ...FLUX_VERBS.map((verb): Route<ConsolePorts> => ({
     at: `POST /api/admin/kubernetes/flux/:kind/:namespace/:name/${verb}`,
     access: "admin",
     act: [verb, "flux"],

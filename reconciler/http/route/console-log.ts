@@ -6,11 +6,12 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import * as v from "valibot";
 import type { LogQuery } from "../../core/console/cluster.ts";
-import type { Env, RoutePorts, Route } from "./route.ts";
+import type { Env, Route } from "./route.ts";
 import { hasRole, isInternal, remoteOf, shownBy } from "./gate.ts";
 import { clusterOf, labelOf, nameOf, namespace, valueOf } from "./console-cluster.ts";
 import { queryNumber, readQuery } from "./request.ts";
 import type { Followed } from "./follower.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
 
 const TAIL_DEFAULT = 1_000;
 const TAIL_MAX = 10_000;
@@ -49,7 +50,7 @@ function note(c: Context<Env>, log: { namespace: string; containerName: string }
  */
 async function followLog(
   c: Context<Env>,
-  ports: RoutePorts & Followed,
+  ports: ConsolePorts & Followed,
   query: LogQuery,
 ): Promise<Response> {
   const { name: owner } = c.get("principal");
@@ -97,7 +98,7 @@ async function followLog(
   });
 }
 
-export const logRoutes: readonly Route<RoutePorts & Followed>[] = [
+export const logRoutes: readonly Route<ConsolePorts & Followed>[] = [
   {
     at: "GET /api/admin/kubernetes/logs/:pod",
     access: "admin",

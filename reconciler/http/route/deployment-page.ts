@@ -12,11 +12,11 @@ import { pathOf, say } from "../page/cell.ts";
 import { deploymentPage, NODES_SHOWN, podPath } from "../page/deployment.ts";
 import type { Page } from "../page/page.ts";
 import { podEventsPage, podLogPage, podPage, TAIL_DEFAULT, TAILS } from "../page/pod.ts";
-import type { RoutePorts } from "./route.ts";
 import { clusterOf, isPlace, NO_CLUSTER, valueOf } from "./console-cluster.ts";
 import { readPipelines } from "./pipeline.ts";
 import { invalid, Refusal } from "./request.ts";
 import type { ActionRoute, Asked, PageRoute } from "./site.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
 
 const PODS_SHOWN = 50;
 const PIPELINES_SHOWN = 20;
@@ -24,7 +24,7 @@ const PIPELINES_SHOWN = 20;
 const ADMIN = { role: "admin", internal: true } as const;
 const POD = "/deployment/pod/:namespace/:name";
 
-async function buildDeployment(asked: Asked, ports: RoutePorts): Promise<Page> {
+async function buildDeployment(asked: Asked, ports: ConsolePorts): Promise<Page> {
   const { console: cluster } = ports;
   const [type, kind, name] = [asked.query("type"), asked.query("kind"), asked.query("name")];
   const [namespace, q, after] = [asked.query("namespace"), asked.query("q"), asked.query("after")];
@@ -71,11 +71,11 @@ function refOf(asked: Asked): PodRef {
   throw new Refusal("not_found", `no pod ${namespace}/${name}`);
 }
 
-async function podOf(asked: Asked, ports: RoutePorts): Promise<Pod> {
+async function podOf(asked: Asked, ports: ConsolePorts): Promise<Pod> {
   return valueOf(await clusterOf(ports).pod(refOf(asked)));
 }
 
-async function buildLog(asked: Asked, ports: RoutePorts): Promise<Page> {
+async function buildLog(asked: Asked, ports: ConsolePorts): Promise<Page> {
   const pod = await podOf(asked, ports);
   const container = asked.query("container");
   const previous = asked.query("previous") === "true";
@@ -101,7 +101,7 @@ const FLUX_WORDS = {
   resume: ["Resume", "Flux applies what its source holds now, which may replace running pods."],
 } as const;
 
-export const deploymentPages: readonly PageRoute<RoutePorts>[] = [
+export const deploymentPages: readonly PageRoute<ConsolePorts>[] = [
   {
     ...ADMIN,
     path: "/deployment",
@@ -133,7 +133,7 @@ export const deploymentPages: readonly PageRoute<RoutePorts>[] = [
   },
 ];
 
-export const deploymentActions: readonly ActionRoute<RoutePorts>[] = [
+export const deploymentActions: readonly ActionRoute<ConsolePorts>[] = [
   {
     ...ADMIN,
     path: `${POD}/restart`,
@@ -191,7 +191,7 @@ export const deploymentActions: readonly ActionRoute<RoutePorts>[] = [
       return { notice: messageOf(await call("POST", path, body)), to: "/deployment" };
     },
   },
-  ...FLUX_VERBS.map((verb): ActionRoute<RoutePorts> => {
+  ...FLUX_VERBS.map((verb): ActionRoute<ConsolePorts> => {
     const [word, consequence] = FLUX_WORDS[verb];
     return {
       ...ADMIN,

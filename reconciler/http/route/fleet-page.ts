@@ -29,6 +29,7 @@ import { explainPoolOf, poolNamed, statusView } from "./pool.ts";
 import { invalid, sayNear } from "./request.ts";
 import { safetySource } from "./safety.ts";
 import type { Asked, PageRoute } from "./site.ts";
+import type { NodePorts } from "./node.ts";
 
 /** Events read for one page; a repair has about a dozen. */
 const EVENTS_READ = 200;
@@ -88,7 +89,7 @@ function rowOf(ports: RoutePorts, { node, state, wait }: ListedNode): FleetRow {
   };
 }
 
-async function node(ports: RoutePorts, { param, role }: Asked): Promise<Page> {
+async function node(ports: NodePorts, { param, role }: Asked): Promise<Page> {
   const { reconciler, store } = ports;
   const found = nodeNamed(ports, param("id"), false);
   const wait = reconciler.lastPlan().waits.find((one) => one.node === found.id);
@@ -151,7 +152,7 @@ async function pool(ports: RoutePorts, { url, param, role }: Asked): Promise<Pag
   });
 }
 
-export const fleetPages: readonly PageRoute<RoutePorts>[] = [
+export const fleetPages: readonly PageRoute<NodePorts>[] = [
   { path: "/fleet", role: "viewer", label: "Fleet", build: (asked, ports) => fleet(ports, asked) },
   { role: "viewer", path: "/fleet/node/:id", build: (asked, ports) => node(ports, asked) },
   { role: "viewer", path: "/fleet/pool/:pool", build: (asked, ports) => pool(ports, asked) },

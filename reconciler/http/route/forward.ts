@@ -11,7 +11,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { refuseUpgrade } from "./request.ts";
-import type { RoutePorts } from "./route.ts";
+import type { AgentPorts } from "./agent.ts";
 import { TOO_MANY } from "./gate.ts";
 import { HOP, formatHop, type Sign } from "./hop.ts";
 import { VIOLATION } from "./named.ts";
@@ -178,7 +178,7 @@ export class Forward {
   }
 
   /** Pipes an agent's frames to the leader and back; closing either end closes the other. */
-  streams<T extends ProxyData>(ports: Pick<RoutePorts, "quota">): Streams<T> {
+  streams<T extends ProxyData>(ports: Pick<AgentPorts, "quota">): Streams<T> {
     return {
       open: (socket) => this.connect(socket),
       message(socket, frame) {

@@ -8,9 +8,11 @@ import type { HpaEvents, ServiceTimeline } from "../../../schema/console/hpa.ts"
 import type { ServiceRef } from "../../core/console/hpa.ts";
 import type { HpaLog } from "../../core/console/hpa-log.ts";
 import { HPA_EVENTS_MAX } from "../../core/console/hpa-log.ts";
-import type { Env, RoutePorts, Route } from "./route.ts";
+import type { Env, Route } from "./route.ts";
 import { clusterOf, isObjectName, isPlace, namespace, valueOf } from "./console-cluster.ts";
 import { invalid, queryNumber, readQuery, Refusal } from "./request.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
+import type { QueuePorts } from "./queue.ts";
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_EXPECTED = `expected a whole number from 1 to ${HPA_EVENTS_MAX}`;
@@ -25,7 +27,7 @@ const EventQuery = v.object({
 const Within = v.object({ namespace });
 
 export function viewTimeline(
-  { queue }: Pick<RoutePorts, "queue">,
+  { queue }: Pick<QueuePorts, "queue">,
   log: HpaLog,
   ref: ServiceRef,
 ): ServiceTimeline {
@@ -55,9 +57,10 @@ function serviceOf(c: Context<Env>, log: HpaLog, asked: string | null): ServiceR
   throw new Refusal("conflict", `${name} is in several namespaces: ${places.join(", ")}`);
 }
 
-const logOf = async (ports: RoutePorts): Promise<HpaLog> => valueOf(await clusterOf(ports).hpas());
+const logOf = async (ports: ConsolePorts): Promise<HpaLog> =>
+  valueOf(await clusterOf(ports).hpas());
 
-export const hpaEventRoutes: readonly Route<RoutePorts>[] = [
+export const hpaEventRoutes: readonly Route<ConsolePorts & QueuePorts>[] = [
   {
     at: "GET /api/hpa-events",
     access: "admin",

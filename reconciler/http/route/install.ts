@@ -19,6 +19,7 @@ import {
   type InstallPorts,
   type Release,
   type ReleaseFile,
+  type Served,
 } from "./release-folder.ts";
 import { openReleaseKey } from "../../security/release-key.ts";
 import { Refusal } from "./request.ts";
@@ -209,9 +210,6 @@ function row(
     },
   };
 }
-
-/** `null` = nothing is served. */
-type Served = { install: InstallPorts | null };
 
 export const installRoutes: readonly Route<Served>[] = [
   row("GET /install.sh", "the installer of the agent", sendInstaller),

@@ -27,6 +27,7 @@ import type { Env, RoutePorts, Route } from "./route.ts";
 import { remoteOf, TOO_MANY, turnAway } from "./gate.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import { admissionOf } from "./gate.ts";
+import type { Served } from "./release-folder.ts";
 
 const TTL_DEFAULT = "1h";
 /** Longer ones are passwords in scripts; a machine image that outlives one needs another way. */
@@ -121,7 +122,7 @@ function sightOf({ reconciler }: RoutePorts): Sight {
   };
 }
 
-export const joinRoutes: readonly Route<RoutePorts>[] = [
+export const joinRoutes: readonly Route<RoutePorts & Served>[] = [
   {
     at: "GET /v1/join-tokens",
     access: "admin",

@@ -14,7 +14,7 @@ import type { Principal } from "../../security/auth.ts";
 import { broughtTls, type ServerTls } from "../../security/tls/open.ts";
 import { callerBehind } from "../../core/network.ts";
 import { throttled } from "./agent.ts";
-import { type App, isPage, type RoutePorts, sectionOf } from "./route.ts";
+import { type App, isPage, sectionOf } from "./route.ts";
 import { openApp } from "./app.ts";
 import { refuseUpgrade } from "./request.ts";
 import { whyCrossSite, whyForeign } from "./anonymous.ts";
@@ -27,7 +27,7 @@ import { NamedSockets } from "./named.ts";
 import { asPage } from "./page-frame.ts";
 import { maySign } from "./pipeline.ts";
 import type { AnyPage } from "./page.ts";
-import { findRoute } from "./table.ts";
+import { findRoute, type GivenPorts } from "./table.ts";
 import { EARLY_MAX, openStreams, STREAM_LIMITS, type Streams } from "./stream.ts";
 
 const STREAM_PATHS = ["/v1/agent/stream", "/api/v1/agent/stream"];
@@ -43,7 +43,7 @@ type Socket = ProxyData & { front: Front };
 
 /** What serves the port during one role of this process. */
 export class Front {
-  readonly ports: RoutePorts;
+  readonly ports: GivenPorts;
   private readonly app: App;
   readonly live: Live;
   readonly streams: Streams<Socket>;
@@ -61,7 +61,7 @@ export class Front {
    * changed something through the standby sees the change there.
    */
   constructor(
-    ports: RoutePorts,
+    ports: GivenPorts,
     standby: { forward: Forward; refresh(): Promise<void> } | null,
     { bodies = new Bodies(), pages = [] }: { bodies?: Bodies; pages?: readonly AnyPage[] } = {},
   ) {

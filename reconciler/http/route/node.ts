@@ -6,7 +6,8 @@ import { type Role, roleIncludes } from "../../../schema/credential.ts";
 import type { ExplainView, NodeView } from "../../../schema/api.ts";
 import { COMMAND_TYPES, type CommandType } from "../../../schema/command.ts";
 import type { Event } from "../../../schema/event.ts";
-import { CommandId } from "../../../schema/id.ts";
+import type { BootstrapAttempt } from "../../../schema/bootstrap.ts";
+import { CommandId, type NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Node } from "../../../schema/node.ts";
 import { type Climb, nextRung } from "../../core/decide/ladder.ts";
@@ -75,9 +76,14 @@ export function explainOf(ports: RoutePorts, node: Node, events: Event[]): Expla
   return explainNode(node, events, ports.reconciler.lastPlan(), from);
 }
 
+export type NodePorts = RoutePorts & {
+  /** The set-up of a node that runs in this process, with its output so far. */
+  live(node: NodeId): BootstrapAttempt | null;
+};
+
 /** Newest first, the one that runs in this process before those that are stored. */
 export async function attemptsOf(
-  ports: RoutePorts,
+  ports: NodePorts,
   node: Node,
   role: Role,
 ): Promise<BootstrapAttemptView[]> {
@@ -133,7 +139,7 @@ const ORDER_SAYS: Readonly<Record<CommandType, string>> = {
   terminate: "drain, terminate; body as for `drain`",
 };
 
-export const nodeRoutes: readonly Route<RoutePorts>[] = [
+export const nodeRoutes: readonly Route<NodePorts>[] = [
   {
     at: "GET /v1/nodes",
     access: "viewer",

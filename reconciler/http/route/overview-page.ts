@@ -22,6 +22,7 @@ import { spanOf } from "./cost.ts";
 import { invalid } from "./request.ts";
 import { viewSafetyOf } from "./safety.ts";
 import type { ActionRoute, Asked, PageRoute } from "./site.ts";
+import type { SimulationPorts } from "./simulation.ts";
 
 const EVENTS_ROWS = 100;
 
@@ -61,7 +62,7 @@ const reasonField = (required: boolean): Html => html`<label>Reason, shown to ot
   <input type="text" name="reason" maxlength="1024"${required ? html` required` : ""}></label>`;
 
 /** Where the fleet is frozen already, another freeze takes the place of that one. */
-function sayFrozen(ports: RoutePorts): Html {
+function sayFrozen(ports: SimulationPorts): Html {
   const { frozen } = viewSafetyOf(ports);
   if (frozen === null) return html``;
   return html`<p><b>The fleet is frozen already</b> by ${say(frozen.by)} ${sayEnd(frozen)}:
@@ -71,7 +72,7 @@ function sayFrozen(ports: RoutePorts): Html {
 const FILTERS = ["actor", "verb", "object", "result", "since", "until"] as const;
 const TO_SAFETY = { nav: "/safety", back: "/safety" } as const;
 
-type OverviewPorts = RoutePorts & { bootAt: number };
+type OverviewPorts = SimulationPorts & { bootAt: number };
 
 export const overviewPages: readonly PageRoute<OverviewPorts>[] = [
   {
@@ -136,7 +137,7 @@ export const overviewPages: readonly PageRoute<OverviewPorts>[] = [
   },
 ];
 
-export const safetyActions: readonly ActionRoute<RoutePorts>[] = [
+export const safetyActions: readonly ActionRoute<SimulationPorts>[] = [
   {
     path: "/safety/freeze",
     role: "operator",

@@ -13,7 +13,7 @@ import { ASSETS } from "../page/asset.ts";
 import { formatConfirmation, formatRefusal } from "../page/form.ts";
 import { type Entry, formatPage, type Notice } from "../page/layout.ts";
 import type { Page, ReaderRole, Tone } from "../page/page.ts";
-import { type App, type Env, matchPath, type Route, type RoutePorts } from "./route.ts";
+import { type App, type Env, matchPath, type Route } from "./route.ts";
 import { hasRole, isInternal, judgeReader, remoteOf, shownBy } from "./gate.ts";
 import type { Live } from "./live.ts";
 import {
@@ -28,13 +28,16 @@ import {
 } from "./page-frame.ts";
 import { Refusal, refusalFor } from "./request.ts";
 import { type ActionRoute, type Asked, askedOf, type Call, type PageRoute } from "./site.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
+import type { QueuePorts } from "./queue.ts";
+import type { NodePorts } from "./node.ts";
+import type { SimulationPorts } from "./simulation.ts";
 
 /** The order of the navigation. */
 const MAIN = ["/fleet", "/safety", "/money", "/events", "/audit"];
 const NAVIGATION = [...MAIN, "/deployment", "/autoscaling"];
 
-/** Of whatever ports: the pages themselves say which. */
-export type AnyPage = PageRoute<RoutePorts & { bootAt: number }> | ActionRoute<RoutePorts>;
+export type AnyPage = PageRoute<PagePorts> | ActionRoute<PagePorts>;
 
 /** Who reads, and by what: a session has a cookie, a program shows its token with each call. */
 export type Reader = {
@@ -351,7 +354,11 @@ export class ConsolePages {
 
 type Guarded = { role: ReaderRole; internal?: boolean };
 
-type PagePorts = RoutePorts & { bootAt: number };
+/** What pages are given. */
+export type PagePorts = NodePorts &
+  SimulationPorts &
+  ConsolePorts &
+  QueuePorts & { bootAt: number };
 type AnyPageRoute = PageRoute<PagePorts>;
 type AnyAction = ActionRoute<PagePorts>;
 type PagesPort = { pages: ConsolePages };

@@ -6,12 +6,23 @@ import { roleIncludes } from "../../../schema/credential.ts";
 import { blockOf } from "../../security/audit/logins.ts";
 import { viewDegraded } from "../view/degraded.ts";
 import { remoteOf } from "./gate.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
+import type { QueuePorts } from "./queue.ts";
 import type { Pages } from "./pages.ts";
 import { refuse } from "./request.ts";
 import type { Env, Route, RoutePorts } from "./route.ts";
 import { openSliced } from "./sliced.ts";
 
-type ProbePorts = RoutePorts & { scrapes: Pages };
+export type ProbePorts = RoutePorts &
+  QueuePorts &
+  ConsolePorts & {
+    /** Why the server is not ready; empty = ready. */
+    notReady(): Promise<string[]>;
+    /** The fleet's own certificate authority, PEM, which agents pin by its fingerprint. */
+    caPem: string | null;
+    /** Who reads the metrics page. */
+    scrapes: Pages;
+  };
 
 export const probeRoutes: readonly Route<ProbePorts>[] = [
   {

@@ -12,7 +12,7 @@ import {
   TaskKey,
   taskText,
 } from "../../../schema/console/queue.ts";
-import type { DemandAnswer } from "../../core/console/demand.ts";
+import type { DemandAnswer, DemandQueue } from "../../core/console/demand.ts";
 import { iso } from "../view/node.ts";
 import type { Env, RoutePorts, Route } from "./route.ts";
 import { refuse, idempotencyKey, queryNumber, readBody, readQuery, Refusal } from "./request.ts";
@@ -86,7 +86,12 @@ function viewTask(task: Task) {
   };
 }
 
-export const queueRoutes: readonly Route<RoutePorts>[] = [
+export type QueuePorts = RoutePorts & {
+  /** The demand queue; the leader serves it. */
+  queue: DemandQueue;
+};
+
+export const queueRoutes: readonly Route<QueuePorts>[] = [
   {
     at: "GET /api/queue/tasks",
     access: "admin",

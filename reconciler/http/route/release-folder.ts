@@ -40,6 +40,11 @@ export type InstallPorts = {
   server(): string | null;
 };
 
+export type Served = {
+  /** `null` = nothing is served. */
+  install: InstallPorts | null;
+};
+
 /** The release that the running program belongs to. */
 export type OwnRelease = {
   version: string;

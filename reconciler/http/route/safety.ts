@@ -13,7 +13,8 @@ import { freezeOf, type SafetySource, viewSafety } from "../view/safety.ts";
 import { viewDegraded } from "../view/degraded.ts";
 import { viewTrust } from "../view/trust.ts";
 import type { Env, RoutePorts, Route } from "./route.ts";
-import { viewBroken } from "./simulation.ts";
+import type { Served } from "./release-folder.ts";
+import { type SimulationPorts, viewBroken } from "./simulation.ts";
 import {
   durationOf,
   eventBy,
@@ -78,7 +79,7 @@ export function safetySource({ reconciler, clock }: RoutePorts): SafetySource {
   };
 }
 
-export function viewSafetyOf(ports: RoutePorts): SafetyView {
+export function viewSafetyOf(ports: SimulationPorts): SafetyView {
   const degraded = viewDegraded(ports);
   return { ...viewSafety(safetySource(ports)), ...viewBroken(ports), degraded };
 }
@@ -153,7 +154,7 @@ function knownName(
   throw new Refusal("not_found", `${unknown(given)}${sayNear(given, known)}`);
 }
 
-export const safetyRoutes: readonly Route<RoutePorts>[] = [
+export const safetyRoutes: readonly Route<SimulationPorts & Served>[] = [
   {
     at: "GET /v1/trust",
     access: "viewer",

@@ -20,7 +20,7 @@ import {
 } from "../../../schema/provider-failure.ts";
 import { isSimulated } from "../../core/adapter.ts";
 import type { FaultInjector, InjectedFault } from "../../core/fault-injector.ts";
-import type { WorkerMachines } from "../../runtime/simulation.ts";
+import type { Simulation, WorkerMachines } from "../../runtime/simulation.ts";
 import { iso } from "../view/node.ts";
 import type { Env, RoutePorts, Route } from "./route.ts";
 import { locateNode } from "./locate-node.ts";
@@ -42,14 +42,19 @@ const OFF =
   "simulation is off: set simulation.enabled: true in the configuration of a control plane " +
   "whose pools all have simulated providers, and reload it";
 
-function isEnabled({ reconciler, simulation }: RoutePorts): boolean {
+export type SimulationPorts = RoutePorts & {
+  /** What people broke on purpose; `null` in virtual time. */
+  simulation: Simulation | null;
+};
+
+function isEnabled({ reconciler, simulation }: SimulationPorts): boolean {
   return simulation !== null && reconciler.activeConfig().simulation.enabled;
 }
 
 type Machine = { node: Node; instance: InstanceId; faults: FaultInjector };
 
 /** Refuses a node whose machine is not simulated: nothing of ours could hurt it. */
-function machineOf(node: Node, { reconciler, simulation }: RoutePorts): Machine {
+function machineOf(node: Node, { reconciler, simulation }: SimulationPorts): Machine {
   const { instance } = node;
   if (node.worker !== null && instance === null) {
     return workerMachine(node, node.worker.pool, simulation?.workers ?? null);
@@ -111,7 +116,7 @@ function refusalOf(node: Node, { kind, message }: { kind: "absent" | "failed"; m
   return new Refusal(kind === "absent" ? "conflict" : "unavailable", `node ${node.id}: ${message}`);
 }
 
-async function inject(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+async function inject(c: Context<Env>, ports: SimulationPorts): Promise<Response> {
   const { body: fault, by, now } = await readAsked(c, ports, MachineFault);
   const machine = machineOf(locateNode(c, ports), ports);
   const { node, instance, faults } = machine;
@@ -145,7 +150,7 @@ async function inject(c: Context<Env>, ports: RoutePorts): Promise<Response> {
 }
 
 /** Allowed while simulation is off: it ends harm. */
-async function clear(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+async function clear(c: Context<Env>, ports: SimulationPorts): Promise<Response> {
   const { by, now } = await readAsked(c, ports, Nothing);
   const machine = machineOf(locateNode(c, ports), ports);
   const { node, faults: before } = await listFaults(machine);
@@ -159,7 +164,7 @@ async function clear(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   return c.json({ node_id: node.id, cleared: before.length });
 }
 
-async function fail(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+async function fail(c: Context<Env>, ports: SimulationPorts): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, FailureAsked);
   const { simulation, reconciler } = ports;
   const { name, type } = providerOf(reconciler.activeConfig().providers, c.req.param("name") ?? "");
@@ -186,7 +191,7 @@ async function fail(c: Context<Env>, ports: RoutePorts): Promise<Response> {
   return c.json({ provider: name, failure: viewFailure(failure) });
 }
 
-async function heal(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+async function heal(c: Context<Env>, ports: SimulationPorts): Promise<Response> {
   const { by, now } = await readAsked(c, ports, Nothing);
   const { name } = providerOf(ports.reconciler.activeConfig().providers, c.req.param("name") ?? "");
   const was = ports.simulation?.heal(name) ?? false;
@@ -203,7 +208,7 @@ function spanOf(key: string, text: string | null, otherwise: number, most: numbe
   return invalid(`${key}: expected 1ms to ${formatDuration(most)}, found ${text}`);
 }
 
-function tell({ reconciler }: RoutePorts, event: EventDraft): Promise<unknown> {
+function tell({ reconciler }: Pick<RoutePorts, "reconciler">, event: EventDraft): Promise<unknown> {
   return reconciler.change((draft) => draft.tell([event]));
 }
 
@@ -212,7 +217,7 @@ function viewInjected({ id, atMs, ...fault }: InjectedFault): FaultView {
 }
 
 /** For the safety status: nothing while no fault can be injected. */
-export function viewBroken(ports: RoutePorts): Pick<SafetyView, "simulation"> {
+export function viewBroken(ports: SimulationPorts): Pick<SafetyView, "simulation"> {
   const { simulation, reconciler } = ports;
   if (simulation === null || !isEnabled(ports)) return {};
   const broken = reconciler.activeConfig().providers.flatMap(({ name }) => {
@@ -233,7 +238,7 @@ function viewFailure(failure: ProviderFailure): FailureView {
   };
 }
 
-export const simulationRoutes: readonly Route<RoutePorts>[] = [
+export const simulationRoutes: readonly Route<SimulationPorts>[] = [
   {
     at: "GET /v1/simulation",
     access: "viewer",

@@ -6,8 +6,7 @@
 import type { ServerWebSocket } from "bun";
 import type { NodeId } from "../../../schema/id.ts";
 import { LIMIT } from "../../../schema/limit.ts";
-import type { RoutePorts } from "./route.ts";
-import { type ReportAnswer, takeReport, throttled } from "./agent.ts";
+import { type AgentPorts, type ReportAnswer, takeReport, throttled } from "./agent.ts";
 import { refuseStranger } from "./gate.ts";
 import { VIOLATION } from "./named.ts";
 
@@ -55,7 +54,7 @@ export type Streams<T extends StreamData> = {
 
 /** `named` is called when the node of a shared token's connection is known. */
 export function openStreams<T extends StreamData>(
-  ports: RoutePorts,
+  ports: AgentPorts,
   named: (socket: ServerWebSocket<T>, node: NodeId) => void,
 ): Streams<T> {
   let queuedBytes = 0;
@@ -95,7 +94,7 @@ const FULL_WAIT_MS = 1_000;
  * connection was closed, because the agent does not wait.
  */
 export function askToWait<T extends StreamData>(
-  { quota }: Pick<RoutePorts, "quota">,
+  { quota }: Pick<AgentPorts, "quota">,
   socket: ServerWebSocket<T>,
   bytes: number,
 ): number | null {
@@ -108,7 +107,7 @@ export function askToWait<T extends StreamData>(
 }
 
 async function answer(
-  ports: RoutePorts,
+  ports: AgentPorts,
   socket: { data: StreamData } & Pick<ServerWebSocket, "send" | "close">,
   frame: string | Buffer,
   named: (node: NodeId) => void,

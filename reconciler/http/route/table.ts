@@ -2,6 +2,7 @@
  * Every route of the control plane, in the order in which a path is looked for: of two that fit,
  * the first one answers. Only what opens the application, or documents it, reads this list.
  */
+import type { Span } from "../../core/trace.ts";
 import { type Act, actOf } from "../../security/audit/act.ts";
 import { adminRoutes } from "./admin.ts";
 import { agentPoolRoutes } from "./agentpool.ts";
@@ -30,31 +31,51 @@ import { openApiRoutes, referencePages } from "./openapi.ts";
 import { otherFleetRoutes } from "./other-fleet.ts";
 import { overviewPages, safetyActions } from "./overview-page.ts";
 import { type AnyPage, assetRoutes, type ConsolePages, pageRoutes } from "./page.ts";
-import type { Pages } from "./pages.ts";
 import { pipelineRoutes } from "./pipeline.ts";
 import { poolRoutes } from "./pool.ts";
 import { poolSizeRoutes } from "./pool-size.ts";
 import { probeRoutes } from "./probe.ts";
 import { queueRoutes } from "./queue.ts";
 import { restPoolRoutes } from "./rest-pool.ts";
-import { matchPath, type Route, type RoutePorts, V1_ALIAS } from "./route.ts";
+import { matchPath, type Route, V1_ALIAS } from "./route.ts";
 import { safetyRoutes } from "./safety.ts";
 import { simulationRoutes } from "./simulation.ts";
 import { slurmRoutes } from "./slurm.ts";
 import { tokenRoutes } from "./token.ts";
 import { upgradeRoutes } from "./upgrade.ts";
 import { workflowRoutes } from "./workflow.ts";
+import type { ConsolePorts } from "./console-cluster.ts";
+import type { QueuePorts } from "./queue.ts";
+import type { NodePorts } from "./node.ts";
+import type { SimulationPorts } from "./simulation.ts";
+import type { AgentPorts } from "./agent.ts";
+import type { WorkflowPorts } from "./workflow.ts";
+import type { AdminPorts } from "./admin.ts";
+import type { ProbePorts } from "./probe.ts";
+import type { Served } from "./release-folder.ts";
+import type { PagePorts } from "./page.ts";
 
-/** What routes are given: the ports of the process, and what this application keeps. */
-export type AppPorts = RoutePorts &
-  Followed & {
-    links: LoginLinks;
-    /** Who reads the metrics page. */
-    scrapes: Pages;
-    pages: ConsolePages;
-    /** When this process took up its role. */
-    bootAt: number;
+/** What the process gives the application. */
+export type GivenPorts = AgentPorts &
+  NodePorts &
+  SimulationPorts &
+  QueuePorts &
+  ConsolePorts &
+  Served &
+  Pick<WorkflowPorts, "workflows"> &
+  Pick<ProbePorts, "notReady" | "caPem"> &
+  Pick<AdminPorts, "backup"> & {
+    /** Where calls that change something are traced; `null` = nowhere. */
+    traces: { take(spans: readonly Span[]): void } | null;
+    /** Host names, besides addresses, that requests without a token may use. */
+    names: ReadonlySet<string>;
   };
+
+/** What routes are given: that, and what this application keeps. */
+export type AppPorts = GivenPorts &
+  PagePorts &
+  Followed &
+  Pick<ProbePorts, "scrapes"> & { links: LoginLinks; pages: ConsolePages };
 
 export const PAGES: readonly AnyPage[] = [
   ...fleetPages,

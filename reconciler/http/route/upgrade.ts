@@ -10,7 +10,7 @@ import { isRelease, RELEASE_EXPECTED } from "../../../schema/release.ts";
 import { campaignOf, isSettled, staleRows } from "../../core/upgrade/decide-upgrade.ts";
 import { viewUpgrade } from "../view/upgrade.ts";
 import type { Env, RoutePorts, Route } from "./route.ts";
-import { digestOf, parseSums, type Release } from "./release-folder.ts";
+import { digestOf, parseSums, type Release, type Served } from "./release-folder.ts";
 import {
   durationOf,
   eventBy,
@@ -51,7 +51,7 @@ const Stop = v.strictObject({
   rollback: v.optional(v.boolean(), false),
 });
 
-async function begin(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+async function begin(c: Context<Env>, ports: RoutePorts & Served): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, UpgradeOrder);
   const { to, force, max_unavailable: share } = body;
   if (force) return invalid(`force: ${NO_DOWNGRADE}`);
@@ -146,7 +146,7 @@ function agentsOf({ files }: Release): Record<string, string> {
   return found;
 }
 
-export const upgradeRoutes: readonly Route<RoutePorts>[] = [
+export const upgradeRoutes: readonly Route<RoutePorts & Served>[] = [
   {
     at: "GET /v1/upgrade",
     access: "viewer",

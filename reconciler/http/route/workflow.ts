@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { LIMIT } from "../../../schema/limit.ts";
 import type { WorkflowRunView } from "../../../schema/workflow.ts";
 import type { WorkflowSource } from "../../core/workflow.ts";
-import { managerOf } from "../../runtime/workflow/runs.ts";
+import { managerOf, type WorkflowRuns } from "../../runtime/workflow/runs.ts";
 import type { RunLog } from "../../runtime/workflow/run-log.ts";
 import { ANY_ROW } from "../../../schema/audit.ts";
 import { iso } from "../view/node.ts";
@@ -57,7 +57,13 @@ const Bundle = v.strictObject({
   ),
 });
 
-async function submit(c: Context<Env>, ports: RoutePorts): Promise<Response> {
+export type WorkflowPorts = RoutePorts &
+  Followed & {
+    /** Workflows that this process runs as leader. */
+    workflows: WorkflowRuns;
+  };
+
+async function submit(c: Context<Env>, ports: WorkflowPorts): Promise<Response> {
   const { cleanup } = readQuery(c, SubmitQuery);
   const { reconciler, workflows } = ports;
   if (!reconciler.activeConfig().simulation.enabled) {
@@ -101,7 +107,7 @@ function fitting(source: WorkflowSource): WorkflowSource {
   return source;
 }
 
-function cancel(c: Context<Env>, { workflows }: RoutePorts): Response {
+function cancel(c: Context<Env>, { workflows }: WorkflowPorts): Response {
   const id = c.req.param("id") ?? "";
   const cancelled = workflows.cancel(id, c.get("principal").name);
   if (cancelled.kind === "ok") return c.json(cancelled.run, 202);
@@ -140,7 +146,7 @@ async function readPast({ admission }: RoutePorts, id: string): Promise<Workflow
 }
 
 /** Server-sent events for those who accept them, else one page as JSON. */
-async function events(c: Context<Env>, ports: RoutePorts & Followed): Promise<Response> {
+async function events(c: Context<Env>, ports: WorkflowPorts): Promise<Response> {
   const followers = ports.followers.workflows;
   const id = c.req.param("id") ?? "";
   const found = ports.workflows.get(id);
@@ -202,7 +208,7 @@ async function* formatStream(
   }
 }
 
-export const workflowRoutes: readonly Route<RoutePorts & Followed>[] = [
+export const workflowRoutes: readonly Route<WorkflowPorts>[] = [
   {
     at: "POST /v1/workflows",
     access: "admin",

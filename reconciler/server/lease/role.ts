@@ -24,12 +24,11 @@ import type { Loaded, Reloader } from "../../core/reload.ts";
 import { withRemoved } from "../../core/removal.ts";
 import { type AskSelf, openNoWorkflows, type WorkflowRunner } from "../../core/workflow.ts";
 import type { OpenProviders } from "../../provider/open.ts";
-import type { RoutePorts } from "../../http/route/route.ts";
+import { type GivenPorts, actOfCall } from "../../http/route/table.ts";
 import { Forward } from "../../http/route/forward.ts";
 import type { InstallPorts } from "../../http/route/release-folder.ts";
 import { Front } from "../../http/route/listen.ts";
 import { Quota } from "../../http/route/quota.ts";
-import { actOfCall } from "../../http/route/table.ts";
 import { openReadiness, openStandbyReadiness } from "../../http/route/ready.ts";
 import type { Scheduler } from "../../core/kubernetes/scheduler.ts";
 import type { PodSetPort } from "../../core/slurm/pod-set.ts";
@@ -80,21 +79,21 @@ export type Parts = {
   newSecret(): string;
   /** See `LoopPorts`; on a standby, a read of the lease counts as an activation. */
   turned(ok: boolean): void;
-  /** See `RoutePorts`. */
+  /** See `GivenPorts`. */
   backup: (() => Promise<string>) | null;
-  /** See `RoutePorts`. */
+  /** See `GivenPorts`. */
   caPem: string | null;
   /** See `Port`. */
   peerTls(): PeerTls | null;
   install: InstallPorts | null;
-  /** See `RoutePorts`. */
+  /** See `GivenPorts`. */
   names: ReadonlySet<string>;
   openProviders(configs: ProviderConfig[], store: Store): Promise<OpenProviders>;
   /** See `CloudPorts`. */
   fingerprint(config: ProviderConfig): string;
-  /** See `RoutePorts`. */
+  /** See `GivenPorts`. */
   reloader(): Reloader | null;
-  /** See `RoutePorts`. */
+  /** See `GivenPorts`. */
   simulation: Simulation;
   /** Runs workflows while this process leads; `ask` asks its own API. */
   openWorkflows(ask: AskSelf): WorkflowRunner;
@@ -370,13 +369,13 @@ async function composeRole(
 function portsOf(
   parts: Parts,
   store: Store,
-  life: Pick<RoutePorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods"> & {
+  life: Pick<GivenPorts, "reconciler" | "ingest" | "quota" | "notReady" | "live" | "pods"> & {
     runner: WorkflowRunner;
     agentPools: AgentPools;
     queue: DemandQueue;
     console: ConsoleCluster | null;
   },
-): RoutePorts {
+): GivenPorts {
   const { authority, metrics, clock, log, newId, newSecret, backup } = parts;
   const { install, names, caPem, reloader, simulation, traces } = parts;
   const admission = openAdmission({ store, authority, clock, log, actOf: actOfCall });

@@ -9,9 +9,13 @@ import { spyOn } from "bun:test";
 import { HonoRequest } from "hono/request";
 import type { KubeAnswer, KubeApi } from "../../../reconciler/kubernetes/api.ts";
 import { SIGNATURE } from "../../../reconciler/http/route/pipeline.ts";
-import type { RoutePorts } from "../../../reconciler/http/route/route.ts";
+import {
+  type GivenPorts,
+  PAGES,
+  partsOf,
+  withPages,
+} from "../../../reconciler/http/route/table.ts";
 import { Front, listen } from "../../../reconciler/http/route/listen.ts";
-import { PAGES, partsOf, withPages } from "../../../reconciler/http/route/table.ts";
 import { Quota } from "../../../reconciler/http/route/quota.ts";
 import { REAL_CLOCK } from "../../../reconciler/kubernetes/connect.ts";
 import type { ReleaseKey } from "../../../reconciler/security/release-key.ts";
@@ -53,11 +57,11 @@ export function signed(body: string): Record<string, string> {
 
 export class Target {
   readonly p: Plane;
-  readonly ports: RoutePorts;
+  readonly ports: GivenPorts;
   private readonly base: string;
   private readonly closing: (() => Promise<unknown> | void)[];
 
-  private constructor(p: Plane, ports: RoutePorts, closing: Target["closing"]) {
+  private constructor(p: Plane, ports: GivenPorts, closing: Target["closing"]) {
     this.p = p;
     this.ports = ports;
     this.closing = closing;
@@ -89,7 +93,7 @@ export class Target {
     const runner = openPlaneWorkflows({ api: EMPTY, clock: REAL_CLOCK, random: () => 0.5, ask });
     const runs = openNoRecord(runner);
     const { ports } = openWorldApp(w, runner, fakePools(["p/p"], 1_000), demand);
-    const all: RoutePorts = {
+    const all: GivenPorts = {
       ...{ ...ports, workflows: runs, console: hostileCluster },
       quota: new Quota(w.clock, () => undefined, 1e9),
       install: {
