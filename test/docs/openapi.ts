@@ -21,6 +21,8 @@ type Parameter = { name: string; in: string; required: boolean; schema: unknown 
 /** The document as it is served, formatted for review. */
 export function formatOpenApi(): string {
   const answers = readAnswers();
+  const odd = [...answers.of.keys()].filter((name) => ROUTES.every(({ at }) => at !== name));
+  if (odd.length > 0) throw new Error(`openapi-answer.ts has no routes: ${odd.join(", ")}`);
   const paths: Record<string, Record<string, Schema>> = {};
   for (const route of ROUTES) {
     const { method, path } = partsOf(route);

@@ -27,7 +27,7 @@ import {
 } from "./route.ts";
 import { type AppPorts, PAGES, partsOf, withPages, type GivenPorts } from "./table.ts";
 
-/** `pages` come before the console's own; `live` ends with the role of the process. */
+/** `pages` take the place of the console's own at their paths; `live` ends with the role. */
 export type AppParts = { pages?: readonly AnyPage[]; live?: Live };
 
 type Step = MiddlewareHandler<Env>;
@@ -38,16 +38,17 @@ export function openApp(ports: GivenPorts, { pages: more = [], live }: AppParts 
   // Inherits, so that a port that is exchanged later is seen here.
   const inherited: GivenPorts = Object.create(ports);
   const given = Object.assign(inherited, openFollowed(), { bootAt: clock.wallMs() });
-  const others = PAGES.filter(({ path }) => more.every((one) => one.path !== path));
+  const own = PAGES.map((one) => more.find(({ path }) => path === one.path) ?? one);
+  const rows = [...own, ...more.filter((one) => !own.includes(one))];
   const pages = new ConsolePages(given, {
-    rows: [...more, ...others],
+    rows,
     fetch: app.fetch,
     live: live ?? new Live(ports),
   });
   const kept = { links: new LoginLinks(clock), scrapes: new Pages(clock), pages };
   const all: AppPorts = Object.assign(given, kept);
   app.use((c, next) => traceCall(c, next, ports));
-  for (const route of withPages([...more, ...others])) addRoute(app, route, all);
+  for (const route of withPages(rows)) addRoute(app, route, all);
   for (const section of SECTIONS) addSection(app, section, all);
   app.notFound(refuseRoute);
   app.onError((error, c) => {

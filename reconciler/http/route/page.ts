@@ -33,10 +33,6 @@ import type { QueuePorts } from "./queue.ts";
 import type { NodePorts } from "./node.ts";
 import type { SimulationPorts } from "./simulation.ts";
 
-/** The order of the navigation. */
-const MAIN = ["/fleet", "/safety", "/money", "/events", "/audit"];
-const NAVIGATION = [...MAIN, "/deployment", "/autoscaling"];
-
 export type AnyPage = PageRoute<PagePorts> | ActionRoute<PagePorts>;
 
 /** Who reads, and by what: a session has a cookie, a program shows its token with each call. */
@@ -103,16 +99,11 @@ export class ConsolePages {
     return this.refuse(c, "not_found", `there is no page ${c.req.method} ${pathname}`, reader);
   }
 
-  /** The pages that the reader may open. */
+  /** The pages that the reader may open, in the order of the rows. */
   private entries(c: Context<Env>, role: ReaderRole): Entry[] {
-    const place = (path: string): number => {
-      const at = NAVIGATION.indexOf(path);
-      return at < 0 ? NAVIGATION.length : at;
-    };
     return this.rows
       .flatMap((one) => ("build" in one && one.label !== undefined ? [one] : []))
       .filter((one) => roleIncludes(role, one.role) && (!one.internal || this.isInside(c)))
-      .sort((a, b) => place(a.path) - place(b.path))
       .map(({ path, label = path }) => ({ path, label }));
   }
 

@@ -44,12 +44,15 @@ export const SECTIONS: readonly Section[] = [
   { prefix: "/openapi.json", kind: "api", isExact: true },
 ];
 
-/** `null`: beside its routes nothing is known of the path. */
+/** `null`: beside its routes nothing is known of the path. Asked several times for each call. */
 export function sectionOf(path: string): Section | null {
-  const found = SECTIONS.find(({ prefix, isExact }) => {
-    return path === prefix || (isExact !== true && path.startsWith(`${prefix}/`));
-  });
-  return found ?? null;
+  for (const section of SECTIONS) {
+    const { prefix, isExact } = section;
+    if (!path.startsWith(prefix)) continue;
+    if (path.length === prefix.length) return section;
+    if (isExact !== true && path[prefix.length] === "/") return section;
+  }
+  return null;
 }
 
 export const isPage = (path: string): boolean => sectionOf(path)?.kind === "page";

@@ -28,7 +28,7 @@ type Common = {
 };
 
 export type PageRoute<P = never> = Common & {
-  /** An entry of the navigation; entries are in the order of `NAVIGATION`. */
+  /** An entry of the navigation. */
   label?: string;
   /** False for pages that do not change by themselves: no stream is opened. */
   live?: boolean;
