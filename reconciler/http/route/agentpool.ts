@@ -63,8 +63,6 @@ const showPool = (c: Context<Env>, ports: RoutePorts): Response =>
   c.json(viewAgentPool(locateAgentPool(c, ports)));
 
 async function claim(c: Context<Env>, ports: RoutePorts): Promise<Response> {
-  c.set("namespace", c.req.param("namespace") ?? "");
-  c.set("target", c.req.param("pool") ?? "");
   const { body, by } = await readAsked(c, ports, Asked);
   const id = idOf(c, body) ?? ports.newId();
   const { pool } = locateAgentPool(c, ports);

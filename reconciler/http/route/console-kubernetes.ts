@@ -73,7 +73,6 @@ async function actOnPod(
   work: (cluster: ConsoleCluster, ref: PodRef, force: boolean) => Promise<Asked<string>>,
 ): Promise<Response> {
   const name = nameOf(c, "pod");
-  c.set("target", name);
   const { namespace: inside = null, force } = await readBody(c, PodAction);
   if (inside === null) return invalid("Namespace is required");
   c.set("namespace", inside);
@@ -95,8 +94,6 @@ function answer(c: Context<Env>, done: Asked<string>): Response {
 
 async function actOnFlux(c: Context<Env>, ports: ConsolePorts, verb: FluxVerb): Promise<Response> {
   const [inside, name] = [nameOf(c, "namespace"), nameOf(c, "name")];
-  c.set("namespace", inside);
-  c.set("target", name);
   const type = kindOf(c.req.param("kind") ?? "");
   const cluster = clusterOf(ports);
   await beginAudit(c, ports);

@@ -111,7 +111,6 @@ export const logRoutes: readonly Route<ConsolePorts & Followed>[] = [
       "server-sent events",
     run: async (c, ports) => {
       const name = nameOf(c, "pod");
-      c.set("target", name);
       const asked = readQuery(c, LogAsked);
       const { namespace: inside = null, container = null, previous, follow } = asked;
       if (inside !== null) c.set("namespace", inside);

@@ -28,7 +28,6 @@ const Asked = v.strictObject({
 
 async function order(c: Context<Env>, ports: RoutePorts, type: CommandType): Promise<Response> {
   const name = c.req.param("name") ?? "";
-  c.set("target", name);
   const { body, by, now } = await readAsked(c, ports, Asked);
   const { reason, force, timeout } = body;
   refuseStranger(ports, name, type);

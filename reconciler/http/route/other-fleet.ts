@@ -18,7 +18,6 @@ type Decide = (asked: Change[0], work: Change[1]) => FleetAnswer;
 async function decide(c: Context<Env>, ports: RoutePorts, how: Decide): Promise<Response> {
   const { body, by, now } = await readAsked(c, ports, Asked);
   const id = c.req.param("id") ?? "";
-  c.set("target", id);
   const answers: FleetAnswer[] = [];
   // Judged inside the change, so that no purchase of this process comes between.
   await ports.reconciler.change((work) => {

@@ -34,12 +34,7 @@ const Kept = v.strictObject({ lease: TaskKey });
 const Completed = v.strictObject({ lease: TaskKey, result: v.nullish(taskText, null) });
 const Failed = v.strictObject({ lease: TaskKey, error: v.optional(taskText, "") });
 
-/** The audit names the task. */
-function idOf(c: Context<Env>): string {
-  const id = c.req.param("id") ?? "";
-  c.set("target", id);
-  return id;
-}
+const idOf = (c: Context<Env>): string => c.req.param("id") ?? "";
 
 async function list(c: Context<Env>, { store }: RoutePorts): Promise<Response> {
   const { state = null, limit = LIMIT_DEFAULT, cursor = null } = readQuery(c, TaskQuery);
@@ -60,7 +55,7 @@ function answer(c: Context<Env>, given: DemandAnswer): Response {
       // Only the worker that has the lease learns it.
       return c.json(given.tasks.map((task) => ({ ...viewTask(task), lease: task.lease })));
     case "absent": {
-      const message = `no task ${c.req.param("id") ?? ""}; finished tasks are kept for 7 days`;
+      const message = `no task ${idOf(c)}; finished tasks are kept for 7 days`;
       throw new Refusal("not_found", message);
     }
     case "conflict":
