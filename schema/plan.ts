@@ -1,9 +1,4 @@
-/**
- * The plan: actions to take now, and waits with their reasons (law 6). It is journalled, shown by
- * `navarch plan` and `explain`, and checked by the plan lint.
- */
-import type { Action } from "./action.ts";
-import type { NodeId, PoolName } from "./id.ts";
+/** Why nothing is done now, in kinds: metrics, filters and pages go by them (law 6). */
 
 export const WAIT_REASONS = [
   /** An operation is open; its answer decides. */
@@ -48,16 +43,3 @@ export const WAIT_REASONS = [
   "confirmation",
 ] as const;
 export type WaitReason = (typeof WAIT_REASONS)[number];
-
-export type Wait = {
-  /** `null` when the whole pool waits. */
-  node: NodeId | null;
-  pool: PoolName | null;
-  reason: WaitReason;
-  /** For people, with the evidence in it. */
-  message: string;
-  /** Wall milliseconds of the next decision; `null` = with the next report. */
-  until: number | null;
-};
-
-export type Plan = { actions: Action[]; waits: Wait[] };

@@ -14,6 +14,7 @@ import { judgeNames, judgePorts, judgeSilence } from "./tidy/rule.ts";
 import { formatViolation, parseSource } from "./tidy/source.ts";
 import type { Source, Violation } from "./tidy/source.ts";
 import { findUnformatted, findUnused, lint } from "./tidy/tool.ts";
+import { judgeSentences, SPEAKERS } from "./tidy/sentence.ts";
 
 const ROOT = dirname(import.meta.dir);
 
@@ -57,6 +58,7 @@ const RULES: readonly [string, () => string[]][] = [
   ["no method of a port is optional", own(judgePorts)],
   ["text for people is not read", own((source) => judgeReading(source, READERS))],
   ["every file that may read text does", findIdleReaders],
+  ["what decides says nothing", own((source) => judgeSentences(source, SPEAKERS))],
   ["names are kebab-case and say something", own(judgeNames)],
   ["nothing is re-exported wholesale", own(judgeBarrel)],
   ["every source begins with its promise", own(judgeHeader)],

@@ -7,6 +7,7 @@ import type { InstanceFact, Node } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Instance, Reach } from "./provider.ts";
+import type { Unreached } from "./say/loss.ts";
 
 /** Providers by name, as a plan sees them. */
 type Reaches = ReadonlyMap<string, { reach: Reach }>;
@@ -44,21 +45,21 @@ export function isInstanceOf(
 /** Where a machine is; what is not known is in nobody's way. */
 type Belonging = Pick<InstanceFact, "type" | "account" | "region">;
 
-/** Why the provider does not reach the account and region, as a sentence; `null` if it does. */
+/** Why the provider does not reach the account and region, `null` if it does. */
 export function unreached(
   provider: string,
   reach: Reach | undefined,
   { type, account, region }: Belonging,
-): string | null {
-  if (reach === undefined) return `provider ${provider} is not in the configuration`;
+): Unreached | null {
+  if (reach === undefined) return { code: "unconfigured", provider };
   if (reach.type !== null && type !== undefined && reach.type !== type) {
-    return `provider ${provider} is of type ${reach.type} now, and no longer ${type}`;
+    return { code: "other_type", provider, now: reach.type, before: type };
   }
   if (reach.account !== null && account !== undefined && reach.account !== account) {
-    return `provider ${provider} uses account ${reach.account} now, and no longer ${account}`;
+    return { code: "other_account", provider, now: reach.account, before: account };
   }
   if (reach.region !== null && region !== null && reach.region !== region) {
-    return `provider ${provider} works in ${reach.region} now, and no longer in ${region}`;
+    return { code: "other_region", provider, now: reach.region, before: region };
   }
   return null;
 }
@@ -67,7 +68,7 @@ export function unreached(
 export function strandedWhy(
   { instance, phase }: Pick<Node, "instance" | "phase">,
   reaches: Reaches,
-): string | null {
+): Unreached | null {
   if (instance === null || phase.kind === "gone") return null;
   return unreached(instance.provider, reaches.get(instance.provider)?.reach, instance);
 }
@@ -76,7 +77,7 @@ export function strandedWhy(
 export function strandedCall(
   { payload }: Pick<Operation, "payload">,
   providers: Reaches,
-): string | null {
+): Unreached | null {
   if (payload.kind !== "create") return null;
   const { provider, type, account, request } = payload;
   const asked = { type, account, region: request.region };
@@ -84,7 +85,7 @@ export function strandedCall(
 }
 
 /** What a provider does not reach any more. */
-export type Stranded = { provider: string; why: string; nodes: Node[] };
+export type Stranded = { provider: string; why: Unreached; nodes: Node[] };
 
 /** Stranded nodes by provider and reason, by name. */
 export function strandedIn(
@@ -99,17 +100,12 @@ export function strandedIn(
     if (why === null) continue;
     const asked = open !== undefined && "provider" in open.payload ? open.payload.provider : "";
     const provider = node.instance?.provider ?? asked;
-    const one = found.get(why) ?? { provider, why, nodes: [] };
+    const key = JSON.stringify(why);
+    const one = found.get(key) ?? { provider, why, nodes: [] };
     one.nodes.push(node);
-    found.set(why, one);
+    found.set(key, one);
   }
-  return [...found.values()].sort((a, b) => (a.why < b.why ? -1 : 1));
-}
-
-/** `3 nodes are held: …`, with what to do. */
-export function sayStranded({ why, nodes }: Pick<Stranded, "why" | "nodes">): string {
-  const held = nodes.length === 1 ? "1 node is held" : `${nodes.length} nodes are held`;
-  return `${why}: ${held}, billed and not ended; ${STRANDED_REMEDY}`;
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 }
 
 /**
@@ -145,7 +141,3 @@ export function sayShared(names: readonly string[], where: string): string {
 
 export const SHARED_REMEDY =
   "keep one of them, and write what differs (image, disk_gb, prices, …) in the pools";
-
-const STRANDED_REMEDY =
-  "restore the provider as it was and reload, or end the machines at the cloud and " +
-  "run `navarch forget` for each";

@@ -11,6 +11,7 @@ import { type Fact, type FactOf, factsOf } from "../../schema/safety.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Reach } from "./provider.ts";
 import { strandedIn } from "./reach.ts";
+import { sayUnreached } from "./say/loss.ts";
 
 /** What a pool still has at a cloud. */
 export type Holding = {
@@ -92,8 +93,9 @@ export function losesReach(
   running: ReadonlyMap<string, { reach: Reach }>,
   next: ReadonlyMap<string, { reach: Reach }>,
 ): string[] {
-  const before = new Set(strandedIn(fleet, running).map(({ why }) => why));
+  const before = new Set(strandedIn(fleet, running).map(({ why }) => sayUnreached(why)));
   return strandedIn(fleet, next)
+    .map(({ why, nodes }) => ({ why: sayUnreached(why), nodes }))
     .filter(({ why }) => !before.has(why))
     .map(({ why, nodes }) => `${why}, and ${sayStill(nodes.length)}`);
 }

@@ -5,8 +5,9 @@ import { configOf, poolYaml } from "../../test/world/setting.ts";
 import type { Config } from "../../schema/config.ts";
 import { InstanceId } from "../../schema/id.ts";
 import type { Instance } from "./provider.ts";
-import { foldLooks, holdingFleets, type Look, sayHold } from "./stranger.ts";
+import { foldLooks, holdingFleets, type Look, strangersOf } from "./stranger.ts";
 import { mirrorChange, newMirror, UnitOfWork } from "./unit-of-work.ts";
+import { sayStranger } from "./say/limit.ts";
 
 const YAML = poolYaml(1)
   .replace("fake: { gpu_count: 2 }", "fake: { gpu_count: 2 }, b: { type: fake }")
@@ -57,18 +58,23 @@ function afterWith(config: Config, ...rounds: Look[][]) {
   return { fleet: fleet(), events };
 }
 
+const saidOf = (pool: string, fleet: Parameters<typeof strangersOf>[1]): string => {
+  const why = strangersOf(pool, fleet);
+  return why === null ? "" : sayStranger(why);
+};
+
 const TWO = [machine("i-1", "other", 32), machine("i-2", "other", null)];
 
-test("sayHold() names fleet, count, ids, cost and both ways out", () => {
+test("the hold names fleet, count, ids, cost and both ways out", () => {
   const { fleet, events } = after([seen("fake", TWO)]);
-  const said = sayHold("p", fleet);
+  const said = saidOf("p", fleet);
   expect(said).toStartWith(
     "2 machines of fleet other (i-1, i-2; $32.00/h, 1 of unknown price) have the name of this pool",
   );
   expect(said).toContain("`navarch fleet adopt other`");
   expect(said).toContain("`navarch fleet ignore other`");
-  expect(events).toEqual([said ?? ""]);
-  expect(sayHold("q", fleet)).toBeNull();
+  expect(events).toEqual([said]);
+  expect(strangersOf("q", fleet)).toBeNull();
 });
 
 test("the machines of an account that two providers show count once", () => {
@@ -80,7 +86,7 @@ test("the machines of an account that two providers show count once", () => {
 
 test("a fleet that is seen no more holds its pool until a person says so", () => {
   const { fleet, events } = after([seen("fake", TWO)], [seen("fake", [])], [seen("fake", [])]);
-  expect(sayHold("p", fleet)).toContain("machines of fleet other, which are not seen any more");
+  expect(saidOf("p", fleet)).toContain("machines of fleet other, which are not seen any more");
   expect(events).toHaveLength(1);
 });
 

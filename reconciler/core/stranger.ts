@@ -13,6 +13,7 @@ import type { Fleet, Sight } from "./fleet.ts";
 import { pricedListing } from "./machine-setting.ts";
 import type { Instance, StrangersAnswer } from "./provider.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+import { sayStranger, type Stranger } from "./say/limit.ts";
 
 const FLEET = "navarch-fleet";
 const POOL = "navarch-pool";
@@ -126,8 +127,9 @@ function foldLook(look: Look, fleet: Known, now: number, work: UnitOfWork): void
       othersIn(next, fleet).some((one) => !known.has(one.fleet));
     if (!isNews) continue;
     const facts = new Map([...fleet.facts, [factKey(next), next satisfies Fact]]);
-    const said = sayHold(pool, { ...fleet, facts }) ?? sayFailed(next);
-    work.tell([poolEvent(next.pool as PoolConfig["name"], now, "pool.condition", said)]);
+    const said = strangersOf(pool, { ...fleet, facts }) ?? failedLook(next);
+    const name = next.pool as PoolConfig["name"];
+    work.tell([poolEvent(name, now, "pool.condition", sayStranger(said))]);
   }
 }
 
@@ -201,42 +203,19 @@ function added(sum: HoldingFleet, one: StrangeFleet): HoldingFleet {
   };
 }
 
-/** `3 machines of fleet vngpaq (i-1, i-2, i-3; $96.00/h)`. */
-export function sayFleet({ fleet, count, perHour, unpriced, machines }: StrangeFleet): string {
-  if (count === 0) return `machines of fleet ${fleet}, which are not seen any more`;
-  const shown = machines.slice(0, 3).map(({ id }) => id);
-  const more = count > shown.length ? `${shown.join(", ")} and ${count - shown.length} more` : null;
-  const price = unpriced === count ? "price unknown" : `$${perHour.toFixed(2)}/h`;
-  const open = unpriced > 0 && unpriced < count ? `, ${unpriced} of unknown price` : "";
-  const noun = count === 1 ? "machine" : "machines";
-  return `${count} ${noun} of fleet ${fleet} (${more ?? shown.join(", ")}; ${price}${open})`;
-}
-
 /** Fleets that hold a pool now: one that has bought or adopted since is not held. */
 export function holdsNow({ pools }: Pick<HoldingFleet, "pools">, fleet: Known): boolean {
   return pools.some((pool) => isNew(fleet.pools.get(pool as PoolConfig["name"])));
 }
 
-/** Why the pool is held, and the two ways out; `null` = no fleet holds it. */
-export function sayHold(pool: string, fleet: Known): string | null {
-  const fleets = holdingFleets(fleet, { pool }).filter((one) => holdsNow(one, fleet));
-  if (fleets.length === 0) return null;
-  const [first] = fleets;
-  const id = fleets.length === 1 && first !== undefined ? first.fleet : "ID";
-  const have = fleets.length === 1 && first?.count === 1 ? "has" : "have";
-  return (
-    `${fleets.map(sayFleet).join(" and ")} ${have} the name of this pool, so nothing is bought: ` +
-    `\`navarch fleet adopt ${id}\` takes them over if this is the same fleet and its state was ` +
-    `lost, \`navarch fleet ignore ${id}\` leaves them alone`
-  );
-}
+const failedLook = ({ provider, why }: LookFact): Stranger => {
+  return { code: "look_failed", provider, said: why, minutes: LOOK_FAILS_MS / 60_000 };
+};
 
-function sayFailed({ provider, why }: LookFact): string {
-  const minutes = LOOK_FAILS_MS / 60_000;
-  return (
-    `provider ${provider} does not say whether machines of another fleet have the name of this ` +
-    `pool (${why}): nothing is bought before it does, or for ${minutes} minutes`
-  );
+/** The fleets whose machines hold the pool; `null` = none does. */
+export function strangersOf(pool: string, fleet: Known): Stranger | null {
+  const fleets = holdingFleets(fleet, { pool }).filter((one) => holdsNow(one, fleet));
+  return fleets.length === 0 ? null : { code: "strangers", fleets };
 }
 
 /** The fleet that a person gave the store, if this process acts for another one. */
@@ -255,25 +234,22 @@ export function strangerVeto(
   pool: PoolConfig,
   fleet: Known,
   { now, providers }: Pick<Sight, "now" | "providers">,
-): { reason: "other_fleet"; message: string; until: number | null } | null {
+): { reason: "other_fleet"; why: Stranger; until: number | null } | null {
   const reason = "other_fleet";
   const owner = otherOwner(fleet);
-  if (owner !== null) {
-    const message = `this store is fleet ${owner}'s now: restart the control plane`;
-    return { reason, message, until: null };
-  }
-  const held = sayHold(pool.name, fleet);
-  if (held !== null) return { reason, message: held, until: null };
+  if (owner !== null) return { reason, why: { code: "other_owner", fleet: owner }, until: null };
+  const why = strangersOf(pool.name, fleet);
+  if (why !== null) return { reason, why, until: null };
   if (!isNew(fleet.pools.get(pool.name))) return null;
   for (const { name } of pool.providers) {
     if (providers.get(name)?.unlooked === true) {
-      const message = `provider ${name} is asked first for machines of another fleet`;
-      return { reason, message, until: null };
+      return { reason, why: { code: "asked_first", provider: name }, until: null };
     }
     const look = lookOf(fleet.facts, pool.name, name);
     if (look?.outcome !== "failed") continue;
     const until = look.since + LOOK_FAILS_MS;
-    if (now < until) return { reason, message: sayFailed(look), until };
+    if (now >= until) continue;
+    return { reason, why: failedLook(look), until };
   }
   return null;
 }

@@ -10,7 +10,7 @@
  */
 import type { V1Node } from "@kubernetes/client-node";
 import { unreachable } from "../../schema/unreachable.ts";
-import { formatHold, readHold } from "../core/kubernetes/hold.ts";
+import { readHold } from "../core/kubernetes/hold.ts";
 import { CORDON_REASON } from "../core/kubernetes/slinky.ts";
 import { ANNOTATION, MANAGER } from "../core/kubernetes/object.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
@@ -22,6 +22,7 @@ import type { Loss, NodePorts, OtherObject, Refusal } from "./node-call.ts";
 import { UNKNOWN_MANAGER } from "./read-node.ts";
 import { settleNode } from "./settle-node.ts";
 import type { NodeStep } from "./settle-node.ts";
+import { sayKept } from "../core/say/hold.ts";
 
 export type CordonAnswer =
   /** Cordoned with our share in it; the object is as the server holds it. */
@@ -93,7 +94,8 @@ function nextHold(live: KubeNode, options: HoldOptions): Next {
 
 function nextRelease(live: KubeNode, pool: string | null): Next {
   const { held, unclear } = readHold(live);
-  if (live.own && held) return yielded(live, "hold", formatHold(live.name, unclear));
+  if (live.own && held)
+    return yielded(live, "hold", sayKept({ code: "node_held", node: live.name, unclear }));
   // A person's uncordon leaves our annotations, which would name the session for ever.
   const isLeftover = live.annotations[ANNOTATION.session] !== undefined && !isWiped(live);
   if (!live.own && !isLeftover) return so(judgeReleased(live));

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { formatHold, readHold } from "../core/kubernetes/hold.ts";
+import { readHold } from "../core/kubernetes/hold.ts";
 import { isNews } from "../core/kubernetes/mark.ts";
 import { readNode } from "./read-node.ts";
+import { sayKept } from "../core/say/hold.ts";
+
+const said = (unclear: string | null) => sayKept({ code: "node_held", node: "gpu-1", unclear });
 
 const BARE = readNode({ metadata: { name: "gpu-1", uid: "u", resourceVersion: "1" } });
 if (BARE === null) throw new Error("a Node was made");
@@ -37,7 +40,7 @@ describe("readHold()", () => {
     "holds with %j, and says so",
     (value) => {
       expect(read(value)).toEqual({ held: true, unclear: value });
-      expect(formatHold("gpu-1", value)).toContain(JSON.stringify(value));
+      expect(said(value)).toContain(JSON.stringify(value));
     },
   );
 
@@ -49,7 +52,7 @@ describe("readHold()", () => {
       readHold({ annotations: {}, labels: { [key]: "true" } }),
     ]) {
       expect(hold).toEqual({ held: true, unclear: `${key}=true` });
-      expect(formatHold("gpu-1", hold.unclear)).toBe(
+      expect(said(hold.unclear)).toBe(
         `${key}=true on Node gpu-1 is taken for navarch.dev/hold, so the Node is held`,
       );
     }

@@ -232,7 +232,10 @@ describe("Kubernetes.cluster.sight()", () => {
     const unmatched: Node = { ...newNode(at), instance, kube: null };
     const sight = { kube } as Parameters<typeof darkness>[1]["sight"];
     const scope = { sight, pool: null, bySlot: new Map() };
-    expect(darkness(unmatched, scope)).toContain("pods");
+    expect(darkness(unmatched, scope)).toMatchObject({
+      code: "cluster_dark",
+      said: expect.stringContaining("pods"),
+    });
   });
 });
 

@@ -15,7 +15,7 @@ import type { Command } from "../../schema/command.ts";
 import type { Config } from "../../schema/config.ts";
 import type { NodeId, PoolName } from "../../schema/id.ts";
 import type { Operation } from "../../schema/operation.ts";
-import type { Plan } from "../../schema/plan.ts";
+import type { Plan } from "../core/plan.ts";
 import type { Targets } from "./act/execute.ts";
 import { type Permit, Runner } from "./act/run.ts";
 import type { Clock, Log } from "../core/clock.ts";

@@ -3,7 +3,7 @@
  * fleet gets fewer activations rather than slower replies. Unused time is saved, so that the few
  * activations after a fault run at once.
  */
-import type { Plan } from "../../schema/plan.ts";
+import type { Plan } from "../core/plan.ts";
 import type { Clock } from "../core/clock.ts";
 
 /** Share of one core, in the long run. */

@@ -1,6 +1,6 @@
 /** Makes the plan of an activation, records its inputs, and logs what changed. */
 import type { Config } from "../../schema/config.ts";
-import type { Plan } from "../../schema/plan.ts";
+import type { Plan } from "../core/plan.ts";
 import type { Log } from "../core/clock.ts";
 import { decideActivation, type Round } from "../core/decide/activation.ts";
 import { decide } from "../core/decide/decide.ts";

@@ -4,7 +4,7 @@
  * from state that an earlier activation has committed, so Slurm is never told what a crash undoes.
  */
 import type { Config } from "../../schema/config.ts";
-import type { Wait } from "../../schema/plan.ts";
+import type { Wait } from "../core/plan.ts";
 import type { Fleet, Sight } from "../core/fleet.ts";
 import { poolNames } from "../core/slurm/slot-name.ts";
 import type { SlurmNode } from "../core/slurm/object.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { NodeId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
-import type { Plan, Wait } from "../../schema/plan.ts";
+import type { Plan, Wait } from "../core/plan.ts";
 import { sightOf } from "../../test/world/ask.ts";
 import { fleetOf, nodeOf } from "../../test/world/part.ts";
 import { type Decided, Recorder } from "./recorder.ts";
@@ -13,7 +13,7 @@ const wait = (reason: Wait["reason"], message = ""): Wait => ({
   node: "n0" as NodeId,
   pool: null,
   reason,
-  message,
+  why: { code: "work", work: message },
   until: null,
 });
 const decided = (plan: Partial<Plan>): Decided => ({

@@ -6,7 +6,7 @@
 import type { Autoscaler, Config, PoolConfig } from "../../schema/config.ts";
 import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
-import type { Wait } from "../../schema/plan.ts";
+import type { Wait } from "../core/plan.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
 import type { PodScaler } from "./pod-scaler.ts";
 import { followPower } from "./power-saver.ts";

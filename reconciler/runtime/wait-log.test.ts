@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { nodeId, poolName } from "../../test/fixture/plane/rows.ts";
 import { kubeOf, sickOf } from "../../test/world/part.ts";
 import type { Node } from "../../schema/node.ts";
-import type { Wait, WaitReason } from "../../schema/plan.ts";
+import type { Wait } from "../core/plan.ts";
+import type { WaitReason } from "../../schema/plan.ts";
 import { WaitLog } from "./wait-log.ts";
 
 const MIN = 60_000;
@@ -26,7 +27,8 @@ const setUp = (count = 1) => {
 };
 
 const waitOf = (reason: WaitReason, change: Partial<Wait> = {}): Wait => ({
-  ...{ node: nodeId("n-1"), pool: poolName("p"), reason, message: `why ${reason}`, until: null },
+  ...{ node: nodeId("n-1"), pool: poolName("p"), reason, until: null },
+  why: { code: "work", work: `why ${reason}` },
   ...change,
 });
 
@@ -49,7 +51,7 @@ describe("look()", () => {
   test("logs one reason once, another one at once, and the first again after half an hour", () => {
     const { lines, look } = setUp();
     for (let now = 0; now < 10 * MIN; now += 1_000) {
-      look(now, waitOf("budget", { message: `${now} of 2 used` }));
+      look(now, waitOf("budget", { why: { code: "work", work: `${now} of 2 used` } }));
     }
     expect(lines).toHaveLength(1);
     look(10 * MIN, waitOf("breaker"));
@@ -113,7 +115,10 @@ describe("look()", () => {
   test("many that wait for the same are ten lines and a count", () => {
     const { lines, look } = setUp(500);
     const all = Array.from({ length: 500 }, (_, i) => {
-      return waitOf("blind", { node: nodeId(`n-${i + 1}`), message: "all domains are dark" });
+      return waitOf("blind", {
+        node: nodeId(`n-${i + 1}`),
+        why: { code: "blind", why: ["all domains are dark"] },
+      });
     });
     look(0, ...all);
     look(10_000, ...all);

@@ -4,9 +4,11 @@
  * for its memory.
  */
 import type { Node } from "../../schema/node.ts";
-import type { Wait, WaitReason } from "../../schema/plan.ts";
+import type { Wait } from "../core/plan.ts";
+import type { WaitReason } from "../../schema/plan.ts";
 import type { Log } from "../core/clock.ts";
 import type { Fleet } from "../core/fleet.ts";
+import { sayWait } from "../core/say/wait.ts";
 
 /** Reasons of a node under repair; all others are steps of the repair. */
 const OF_NODE: ReadonlySet<WaitReason> = new Set([
@@ -62,7 +64,7 @@ export class WaitLog {
       const key = wait.node ?? `pool ${wait.pool}`;
       waiting.add(key);
       if (!this.isNews(key, wait.reason, now)) continue;
-      const like = `${wait.reason} ${wait.message}`;
+      const like = `${wait.reason} ${sayWait(wait.why)}`;
       const group = groups.get(like);
       if (group === undefined) groups.set(like, [{ wait, node }]);
       else group.push({ wait, node });
@@ -90,21 +92,21 @@ export class WaitLog {
 
   private write(group: readonly { wait: Wait; node: Node | null }[]): void {
     for (const { wait, node } of group.slice(0, LINES_EACH_MAX)) {
-      const { pool, reason, message, until } = wait;
+      const { pool, reason, why, until } = wait;
       this.log("warn", wait.node === null ? "pool waits" : "repair waits", {
         wait: reason,
         ...(wait.node === null ? {} : { node: wait.node, kube_node: node?.kube?.name ?? null }),
         ...(pool === null ? {} : { pool }),
         ...(node?.session == null ? {} : { session: node.session.id }),
-        reason: message,
+        reason: sayWait(why),
         ...(until === null ? {} : { earliest: new Date(until).toISOString() }),
       });
     }
     const [first] = group;
     const more = group.length - LINES_EACH_MAX;
     if (more <= 0 || first === undefined) return;
-    const { reason: wait, message: reason } = first.wait;
-    this.log("warn", "more repairs wait for the same", { wait, nodes: more, reason });
+    const { reason: wait, why } = first.wait;
+    this.log("warn", "more repairs wait for the same", { wait, nodes: more, reason: sayWait(why) });
   }
 }
 

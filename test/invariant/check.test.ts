@@ -399,8 +399,10 @@ describe("a planted violation is found:", () => {
     const nodes = [node("a", 0, suspect), node("b", 1, serving), node("c", 2, gone)];
     const plan = { actions: [], waits: [] };
     expect(judge("S4", seen({ nodes, plan }))).toHaveLength(1);
-    const wait = { node: "a" as NodeId, pool: POOL, reason: "drain", message: "m", until: null };
-    const waits = [wait] as NonNullable<Observation["plan"]>["waits"];
+    const wait = { node: "a" as NodeId, pool: POOL, reason: "drain", until: null };
+    const waits = [{ ...wait, why: { code: "no_slot" } }] as NonNullable<
+      Observation["plan"]
+    >["waits"];
     expect(judge("S4", seen({ nodes, plan: { actions: [], waits } }))).toEqual([]);
   });
 

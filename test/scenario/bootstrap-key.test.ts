@@ -19,6 +19,7 @@ import {
   watchEnds,
   wrongs,
 } from "../world/story.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -72,8 +73,7 @@ async function bare(
 }
 
 const conditions = (world: World): string[] =>
-  world.reconciler
-    .lastPlan()
+  sayPlan(world.reconciler.lastPlan())
     .waits.filter((wait) => wait.node === null)
     .map((wait) => wait.message);
 
@@ -105,7 +105,7 @@ describe("a private key that cannot be read", () => {
     const ends = watchEnds(world);
     await world.advance(() => false, 6 * 3_600_000);
     expect([asked, ends]).toEqual([[1], []]);
-    const wait = world.reconciler.lastPlan().waits.find((one) => one.node === node?.id);
+    const wait = sayPlan(world.reconciler.lastPlan()).waits.find((one) => one.node === node?.id);
     expect(wait).toMatchObject({ reason: "bootstrap", message: `its set-up waits: ${GONE}` });
     await restart(world);
     await world.advance(() => false, 3_600_000);
@@ -149,7 +149,7 @@ describe("a private key that cannot be read", () => {
     expect(ends).toEqual([]);
     expect(world.node(sick ?? "").phase.kind).toBe("suspect");
     expect(world.node(sick ?? "").cordon.product).not.toBeNull();
-    const wait = world.reconciler.lastPlan().waits.find((one) => one.node === sick);
+    const wait = sayPlan(world.reconciler.lastPlan()).waits.find((one) => one.node === sick);
     expect(wait?.message).toBe(`nothing could replace it: ${GONE}`);
     key.problem = null;
     await world.until(() => world.serving().length === 2 && ends.length === 1, 300);
@@ -175,7 +175,7 @@ describe("a private key that cannot be read", () => {
     key.problem = GONE;
     await world.advance(() => false, 2 * 3_600_000);
     expect(sold).toBe(0);
-    const waits = world.reconciler.lastPlan().waits.filter((wait) => wait.node !== null);
+    const waits = sayPlan(world.reconciler.lastPlan()).waits.filter((wait) => wait.node !== null);
     expect(waits.map(({ message }) => message)).toEqual(
       Array(2).fill(`nothing is bought: ${GONE}`),
     );

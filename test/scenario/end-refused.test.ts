@@ -9,6 +9,7 @@ import { viewSafety } from "../../reconciler/http/view/safety.ts";
 import { closeWorlds, fleet, open, order } from "../world/story.ts";
 import { poolYaml } from "../world/setting.ts";
 import type { World } from "../world/world.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -55,7 +56,7 @@ test("a machine that the cloud refuses to end is a condition until it is ended, 
     `fake refuses to end instance ${machine} of node ${id}, which is billed and keeps its slot: ` +
     `bad_request: ${message}; lift what protects it at the cloud, or end it there`;
   expect(conditions(w)).toEqual([`provider: ${why}`]);
-  expect(w.reconciler.lastPlan().waits).toContainEqual(
+  expect(sayPlan(w.reconciler.lastPlan()).waits).toContainEqual(
     expect.objectContaining({ node: id, message: expect.stringContaining(message) }),
   );
   expect(billed(w)).toMatchObject([{ instance_id: machine, refused: `bad_request: ${message}` }]);

@@ -6,7 +6,6 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { InstanceId } from "../../schema/id.ts";
 import type { Node } from "../../schema/node.ts";
-import type { Wait } from "../../schema/plan.ts";
 import type { World } from "../world/world.ts";
 import {
   clusterOf,
@@ -18,6 +17,7 @@ import {
   pass,
 } from "../world/cluster.ts";
 import { counts, closeWorlds, instanceOf, lie, order, phaseOf, resize } from "../world/story.ts";
+import { type SaidWait, sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 setDefaultTimeout(60_000);
@@ -41,8 +41,8 @@ function say(w: World, id: string, status: Status): void {
   clusterOf(w).kube.person.edit("nodes", "", nameOf(w, id), { status }, how);
 }
 
-const waitOf = (w: World, id: string): Wait | undefined =>
-  w.reconciler.lastPlan().waits.find(({ node }) => node === id);
+const waitOf = (w: World, id: string): SaidWait | undefined =>
+  sayPlan(w.reconciler.lastPlan()).waits.find(({ node }) => node === id);
 
 /** A GPU is too hot, which passes. */
 function hot(w: World, id: string): void {

@@ -22,6 +22,7 @@ import {
   wrongs,
 } from "../world/story.ts";
 import { configOf, poolYaml, type World } from "../world/world.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -80,8 +81,7 @@ async function ownerOf(world: World): Promise<string | null> {
 }
 
 const holdOf = (world: World, pool = "p"): string =>
-  world.reconciler
-    .lastPlan()
+  sayPlan(world.reconciler.lastPlan())
     .waits.filter((wait) => wait.reason === "other_fleet" && wait.pool === pool)
     .map(({ message }) => message)
     .join("; ");

@@ -14,6 +14,7 @@ import { freeze } from "../world/cluster.ts";
 import { BASE } from "../world/setting.ts";
 import { closeWorlds, open, order, resize, storeOf, told } from "../world/story.ts";
 import type { World, WorldOptions } from "../world/world.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -160,7 +161,7 @@ test("a pool reaches its size, a machine that is off is tried again, the others 
   await serving(lab, 2);
   await world.advance(() => (tried.get("b") ?? 0) >= 6, 2 * HOUR_MS);
   expect(world.serving()).toHaveLength(2);
-  const waits = world.reconciler.lastPlan().waits.map(({ message }) => message);
+  const waits = sayPlan(world.reconciler.lastPlan()).waits.map(({ message }) => message);
   expect(waits).toContain("attempt 7 waits after: no SSH within 10s; fix it on b (b.lab)");
   expect(tried.get("d") ?? 0).toBe(0);
   off.delete("b");
@@ -307,7 +308,7 @@ test("a pool that wants more than there are says so, and keeps what it has", asy
   lab.hosts.splice(2);
   await serving(lab, 2);
   await world.advance(() => false, HOUR_MS / 4);
-  const waits = world.reconciler.lastPlan().waits.map(({ message }) => message);
+  const waits = sayPlan(world.reconciler.lastPlan()).waits.map(({ message }) => message);
   expect(waits.join()).toContain("all 2 hosts of hosts.yaml are claimed");
 });
 

@@ -12,6 +12,7 @@ import { aliasOf } from "../world/alias.ts";
 import { BASE, configOf } from "../world/setting.ts";
 import { closeWorlds, fleet, open, order } from "../world/story.ts";
 import type { World } from "../world/world.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -212,7 +213,7 @@ test("a silent machine of a lost provider is not replaced, and a person cannot e
   await w.live(600);
   expect(machines(w)).toEqual({ bought: 2, running: 2 });
   expect(w.node(id).phase.kind).toBe("terminating");
-  const waits = w.reconciler.lastPlan().waits.filter(({ node }) => node === id);
+  const waits = sayPlan(w.reconciler.lastPlan()).waits.filter(({ node }) => node === id);
   expect(waits[0]?.message).toContain("provider fake is not in the configuration");
 });
 

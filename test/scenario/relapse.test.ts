@@ -7,6 +7,7 @@ import { afterEach, expect, test } from "bun:test";
 import { BASE } from "../world/setting.ts";
 import type { World } from "../world/world.ts";
 import { closeWorlds, open, order, told, waitOf } from "../world/story.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -46,7 +47,7 @@ test("a slot whose machines fail at once is not bought for again and again", asy
   // Bad luck, or the cloud's own bad machine given back, is replaced at once.
   expect(bought(world) - before).toBeGreaterThanOrEqual(3);
   const sick = world.nodes().find(({ slot }) => slot === 0)?.id ?? "";
-  const { waits } = world.reconciler.lastPlan();
+  const { waits } = sayPlan(world.reconciler.lastPlan());
   expect(waits.find(({ node }) => node === sick)).toMatchObject({
     reason: "backoff",
     message: expect.stringContaining("machines in a row failed in this slot"),

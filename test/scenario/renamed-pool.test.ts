@@ -5,6 +5,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { poolYaml, configOf } from "../world/world.ts";
 import { counts, closeWorlds, fleet, restart, waitOf } from "../world/story.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -15,7 +16,7 @@ test("machines of a pool that was renamed are told of, and left alone", async ()
   await restart(w);
   await w.until(() => w.serving().length === 4, 120);
   for (const id of before) expect(waitOf(w, id)).toBe("not_ours");
-  const waits = w.reconciler.lastPlan().waits.filter(({ node }) => node === before[0]);
+  const waits = sayPlan(w.reconciler.lastPlan()).waits.filter(({ node }) => node === before[0]);
   expect(waits[0]?.message).toContain("pool p is not in the configuration any more");
   expect(counts(w)).toEqual({ live: 4, ended: 0, asks: 4 });
 });

@@ -22,6 +22,7 @@ import {
   waitOf,
   WIDE_BUDGETS,
 } from "../world/story.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -62,7 +63,7 @@ async function whole(world: World, size: number, ms: number): Promise<void> {
   throw new Error(
     JSON.stringify({
       nodes: world.nodes().map((n) => `${n.id} ${n.phase.kind}`),
-      waits: world.reconciler.lastPlan().waits,
+      waits: sayPlan(world.reconciler.lastPlan()).waits,
     }),
   );
 }
@@ -178,7 +179,7 @@ test("a ceiling of instances is never passed, and what waits for it says so", as
   world.xid(sick, 79);
   await world.advance(() => false, 10 * 60_000);
   expect(most).toBe(3);
-  expect(world.reconciler.lastPlan().waits.map((wait) => wait.reason)).toContain("spend");
+  expect(sayPlan(world.reconciler.lastPlan()).waits.map((wait) => wait.reason)).toContain("spend");
   // The sick node stays: nothing is ended for a replacement that may not be bought.
   expect(world.node(sick).phase.kind).toBe("suspect");
 });
@@ -189,7 +190,7 @@ test("under a ceiling in dollars nothing is bought whose price is not known", as
   );
   await world.advance(() => false, 60_000);
   expect(world.cloud.reality().asks).toBe(0);
-  expect(world.reconciler.lastPlan().waits).toMatchObject([{ reason: "spend" }]);
+  expect(sayPlan(world.reconciler.lastPlan()).waits).toMatchObject([{ reason: "spend" }]);
 });
 
 test("a list that collapses blinds everything, and sight comes back by itself", async () => {
@@ -424,7 +425,7 @@ test("a ceiling in dollars is filled to its last dollar, by the provider's own p
   );
   await world.advance(() => false, 5 * 60_000);
   expect(world.serving()).toHaveLength(3);
-  const waits = world.reconciler.lastPlan().waits.map((wait) => wait.message);
+  const waits = sayPlan(world.reconciler.lastPlan()).waits.map((wait) => wait.message);
   expect(waits).toContain("fleet would cost $90.00/h + $30.00/h, above $100.00/h");
   // One that fails is replaced: it frees what it costs.
   const [sick = ""] = world.serving();

@@ -20,6 +20,7 @@ import {
   watchEnds,
   wrongs,
 } from "../world/story.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -83,7 +84,7 @@ describe.each(WAYS)("the record was %s", (_, lose) => {
     expect(liveIds(w)).toEqual(before);
     expect(counts(w)).toEqual({ live: 3, ended: 0, asks: 3 });
     const [id = ""] = ids;
-    const wait = w.reconciler.lastPlan().waits.find(({ node }) => node === id);
+    const wait = sayPlan(w.reconciler.lastPlan()).waits.find(({ node }) => node === id);
     expect(wait).toMatchObject({ reason: "human" });
     expect(wait?.message).toMatch(/^no agent registered within \d+ s: .* may be at work; it stays/);
     const ended = instanceOf(w, id);

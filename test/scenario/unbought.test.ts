@@ -8,6 +8,7 @@ import type { World } from "../world/world.ts";
 import { BASE, poolYaml } from "../world/world.ts";
 import { openWorldApp, type WorldApp } from "../world/app.ts";
 import { closeWorlds, open, told } from "../world/story.ts";
+import { sayPlan } from "../../reconciler/core/plan.ts";
 
 afterEach(closeWorlds);
 
@@ -39,7 +40,7 @@ async function gauges(a: WorldApp, name: string): Promise<Record<string, number>
 }
 
 const waitOf = (w: World, id: string) =>
-  w.reconciler.lastPlan().waits.find((wait) => wait.node === id)?.message ?? null;
+  sayPlan(w.reconciler.lastPlan()).waits.find((wait) => wait.node === id)?.message ?? null;
 
 const isLeft = (w: World, id: string) => w.nodes().some((node) => node.id === id);
 
@@ -127,7 +128,9 @@ describe("an unmanaged machine", () => {
       expect(w.serving()).not.toContain(sick);
       expect(w.cloud.reality().live).toHaveLength(4);
       expect(w.node("k1").phase.kind).toBe("draining");
-      expect(w.reconciler.lastPlan().waits.map(({ node }) => node)).toEqual(["k1" as never]);
+      expect(sayPlan(w.reconciler.lastPlan()).waits.map(({ node }) => node)).toEqual([
+        "k1" as never,
+      ]);
     },
   );
 
@@ -216,7 +219,7 @@ pools:
   - { name: q, adopt: true, instance_type: t, scaling: { min_nodes: 1, max_nodes: 5 } }
 `);
     await w.advance(() => false, 10_000);
-    const waits = () => w.reconciler.lastPlan().waits.map((wait) => wait.message);
+    const waits = () => sayPlan(w.reconciler.lastPlan()).waits.map((wait) => wait.message);
     const missing = "1 node is missing, and the pool names no provider to buy them at";
     expect(waits()).toEqual([missing]);
     join(w, ["k1"], "q");

@@ -51,7 +51,6 @@ const FOREIGN: Readonly<Record<string, string>> = {
 const SHOWN: Readonly<Record<string, string>> = {
   "reconciler/core/kubernetes/slinky.ts": "the code in front of a text that `sinfo -R` shows",
   "reconciler/http/route/workflow.ts": "the name of a run, of which the audit alone is left",
-  "reconciler/http/view/pool.ts": "a word that would be said twice",
   "reconciler/kubernetes/client.ts": "a word that would be said twice",
   "reconciler/kubernetes/console/copies.ts": "slow or unreachable, for the console's reader",
   "reconciler/kubernetes/console/log.ts": "the same, and kube-apiserver's word on a log",

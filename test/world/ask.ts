@@ -2,11 +2,10 @@
  * Asks `decide` about one node: a fleet of it and the others that a test names. Everything is
  * visible by default.
  */
-import type { Action } from "../../schema/action.ts";
+import type { Plan } from "../../reconciler/core/plan.ts";
 import type { Config, PoolConfig } from "../../schema/config.ts";
 import type { Node, Phase, PoolState, Purpose } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
-import type { Plan, Wait } from "../../schema/plan.ts";
 import type { Fact } from "../../schema/safety.ts";
 import { decide } from "../../reconciler/core/decide/decide.ts";
 import { REACHES_ANY } from "../../reconciler/core/reach.ts";
@@ -21,6 +20,12 @@ import type {
 import { configOnce, poolYaml } from "./setting.ts";
 import { alike } from "./alike.ts";
 import { fleetOf, poolStateOf } from "./part.ts";
+import {
+  type SaidAction,
+  type SaidPlan,
+  type SaidWait,
+  sayPlan,
+} from "../../reconciler/core/plan.ts";
 
 /** Late enough that a day before it is a time too. */
 export const NOW = 1_000_000_000_000;
@@ -136,15 +141,20 @@ export function settingOf(setting: Setting) {
   return { ...BASE, pools, safety: { ...safety, budgets }, ...setting.config };
 }
 
-export function planOf(nodes: readonly Node[], setting: Setting = {}): Plan {
+export function planOf(nodes: readonly Node[], setting: Setting = {}): SaidPlan {
+  return sayPlan(barePlanOf(nodes, setting));
+}
+
+/** The same, with causes as codes. */
+export function barePlanOf(nodes: readonly Node[], setting: Setting = {}): Plan {
   const state = poolStateOf(setting.desired ?? 4, setting.state);
   const fleet = fleetOf(nodes, setting.facts, [state], setting.operations);
   return decide(fleet, settingOf(setting), sightOf(setting.sight));
 }
 
-type Told = {
-  action: Action | undefined;
-  wait: Omit<Wait, "node" | "pool"> | undefined;
+export type Told = {
+  action: SaidAction | undefined;
+  wait: Omit<SaidWait, "node" | "pool"> | undefined;
 };
 
 /** The node's one action, or its one wait. */

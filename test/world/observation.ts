@@ -8,7 +8,7 @@ import type { Config } from "../../schema/config.ts";
 import type { InstanceId, NodeId, OperationId, PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation, OperationKind } from "../../schema/operation.ts";
-import type { Plan } from "../../schema/plan.ts";
+import type { Plan } from "../../reconciler/core/plan.ts";
 import type { CreateRequest, ProviderClass } from "../../reconciler/core/provider.ts";
 import type { Change } from "../../reconciler/core/store.ts";
 import type { SlurmWrite } from "./slurm/write.ts";

@@ -9,7 +9,7 @@ import type {
 } from "../../../schema/console/cluster.ts";
 import type { Node } from "../../../schema/node.ts";
 import { countsIn, type Fleet, outOfCluster, verdictOfNode } from "../fleet.ts";
-import { sayOut } from "../safety/cluster-loss.ts";
+import { sayOut } from "../say/hold.ts";
 
 /** `ready`: the status of the Ready condition; `null`: it has none. */
 export function nodeStatus(ready: string | null, unschedulable: boolean): string {

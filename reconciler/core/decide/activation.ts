@@ -5,7 +5,7 @@
  * facts behind them before any call.
  */
 import type { Config } from "../../../schema/config.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../plan.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import { applyPlan } from "../fold/plan.ts";

@@ -7,14 +7,15 @@ import { fleetOf, nodeOf, POOL, poolStateOf } from "../../../test/world/part.ts"
 import { openSpendBudget } from "../safety/spend.ts";
 import { ceilingFor, pausedBy } from "./admit.ts";
 import type { Scope } from "./decide.ts";
+import { sayWait } from "../say/wait.ts";
 
 test("pausedBy() is a pool's hold until it ends, and never applies to an order", () => {
   const pausedFor = (until: number, over = {}) => {
     const fleet = fleetOf([], [], [{ ...poolStateOf(1), hold: { by: "ann", why: "test", until } }]);
     return pausedBy(nodeOf("n", over), { sight: sightOf(), fleet, pool: poolOf() });
   };
-  const message = `pool ${POOL} is held by ann: test`;
-  expect(pausedFor(NOW + 1)).toEqual({ reason: "human", message, until: NOW + 1 });
+  const why = { code: "pool_held", pool: POOL, by: "ann", why: "test" } as const;
+  expect(pausedFor(NOW + 1)).toEqual({ reason: "human", why, until: NOW + 1 });
   expect(pausedFor(NOW)).toBeNull();
   expect(pausedFor(NOW + 1, { order: orderOf("replace") })).toBeNull();
 });
@@ -36,7 +37,8 @@ pools:
   const fleet = fleetOf([]);
   const spendBudget = openSpendBudget(fleet, config, 0);
   const scope = { fleet, sight: sightOf(), spendBudget, prices: new Map() } as unknown as Scope;
-  return ceilingFor(nodeOf("n"), pool, scope);
+  const why = ceilingFor(nodeOf("n"), pool, scope);
+  return why === null ? null : sayWait(why);
 }
 
 test("ceilingFor() is none where one of several offers can still be bought", () => {

@@ -4,7 +4,8 @@
  */
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Wait, WaitReason } from "../../../schema/plan.ts";
+import type { Wait } from "../plan.ts";
+import type { WaitReason } from "../../../schema/plan.ts";
 import { isUnbought, type Sight } from "../fleet.ts";
 import { strandedWhy } from "../reach.ts";
 import { guardKey, guardOf, isSuspect } from "../safety/guard.ts";
@@ -18,21 +19,24 @@ import type { PlanBuilder } from "./node.ts";
 import { priceOf, tryingKeys } from "./buy.ts";
 import { offersOf, priceBar } from "./offer.ts";
 import { isResting } from "../turn/backoff.ts";
+import type { Held } from "../say/hold.ts";
+import type { Spending } from "../say/limit.ts";
+import type { WaitCause } from "../say/wait.ts";
 
 /** Why an action may not start now. `until`: the next look; `null` = with the next report. */
-export type Veto = Pick<Wait, "reason" | "message" | "until">;
+export type Veto = Pick<Wait, "reason" | "why" | "until">;
 
-/** `null` without a message. */
-export function vetoIf(reason: WaitReason, message: string | null): Veto | null {
-  return message === null ? null : { reason, message, until: null };
+/** `null` without a cause. */
+export function vetoIf(reason: WaitReason, why: WaitCause | null): Veto | null {
+  return why === null ? null : { reason, why, until: null };
 }
 
 export function blindness({ blind }: Sight): Veto | null {
-  return blind.length === 0 ? null : { reason: "blind", message: blind.join("; "), until: null };
+  return vetoIf("blind", blind.length === 0 ? null : { code: "blind", why: blind });
 }
 
 export function frozen({ frozen: why }: Pick<Sight, "frozen">): Veto | null {
-  return vetoIf("human", why === null ? null : `the fleet is frozen: ${why}`);
+  return vetoIf("human", why === null ? null : { code: "frozen", why });
 }
 
 /** Why a freeze stops the node's cordon; `null` = none does, or its fault is definitive. */
@@ -52,7 +56,7 @@ export function pausedBy(node: Node, scope: Pick<Scope, "sight" | "fleet" | "poo
     heldByCloud(node, sight) ??
     frozen(sight) ??
     vetoIf("human", keptBy(node, scope)) ??
-    vetoIf("human", sayTheirs(node)) ??
+    vetoIf("human", theirsOn(node)) ??
     clusterDoubt(node, scope);
   if (paused !== null || pool === null) return paused;
   return heldPool(fleet.pools.get(pool.name), sight);
@@ -61,31 +65,30 @@ export function pausedBy(node: Node, scope: Pick<Scope, "sight" | "fleet" | "poo
 /** Why a node against which only its cluster speaks is not repaired on that word now. */
 export function clusterDoubt(node: Node, { sight, fleet }: Pick<Scope, "sight" | "fleet">) {
   if (!isLostOnly(node)) return null;
-  const none = "no cluster is attached now that could say whether its Node is Ready";
-  const doubt = sight.kube === null ? none : lossDoubt(node, fleet.nodes.values());
-  return vetoIf("cluster", doubt);
+  if (sight.kube === null) return vetoIf("cluster", { code: "no_cluster" });
+  return vetoIf("cluster", lossDoubt(node, fleet.nodes.values()));
 }
 
 /** Why it waits for what others do in Slurm, and what ends the wait. */
-export function sayTheirs(node: Node): string | null {
+export function theirsOn(node: Node): Held | null {
   const held = heldInSlurm(node);
   if (held === null) return null;
   const order = isUnbought(node) ? "drain" : "replace";
-  return `${held}: it waits until they end that, or for \`navarch ${order} ${node.id}\``;
+  return { code: "held_in_slurm", ...held, order, node: node.id };
 }
 
 /** A node whose cloud the configuration lacks: a call that ends it would reach another, or none. */
 export function heldByCloud(node: Node, { providers }: Pick<Sight, "providers">): Veto | null {
   const why = strandedWhy(node, providers);
-  return vetoIf("provider", why === null ? null : `${why}: held, because it could not be ended`);
+  return vetoIf("provider", why === null ? null : { code: "stranded", why });
 }
 
 /** The pool's hold while it lasts. */
 export function heldPool(state: PoolState | undefined, sight: Sight): Veto | null {
   const hold = state?.hold ?? null;
   if (hold === null || hold.until <= sight.now) return null;
-  const message = `pool ${state?.name} is held by ${hold.by}: ${hold.why}`;
-  return { reason: "human", message, until: hold.until };
+  const { by, why, until } = hold;
+  return { reason: "human", why: { code: "pool_held", pool: state?.name ?? "", by, why }, until };
 }
 
 /** Takes room to lose this node from the budgets of its pool and of every scope around it. */
@@ -97,12 +100,11 @@ export function mayTake(
 ): boolean {
   const refusal = scope.budgets.refusal(node, rung);
   if (refusal !== null) {
-    const { kind: reason, message, until } = refusal;
-    plan.refuse({ reason, message, until });
+    plan.wait(refusal.kind, refusal.why);
     return false;
   }
   if (scope.budget !== null && !scope.budget.take(node)) {
-    plan.wait("budget", scope.budget.tell(node));
+    plan.wait("budget", scope.budget.full(node));
     return false;
   }
   scope.budgets.spend(node, rung);
@@ -124,15 +126,14 @@ export function guardOfPool(pool: PoolConfig, state: PoolState, scope: Scope): V
     if (due && !trying.has(key)) return null;
     if (!due) until = Math.min(until ?? Infinity, guard.notBefore);
   }
-  const message = `new nodes of pool ${pool.name} do not come up: nothing could replace it`;
-  return { reason: "bootstrap_guard", message, until };
+  return { reason: "bootstrap_guard", why: { code: "nodes_fail", pool: pool.name }, until };
 }
 
 /**
  * The ceiling or `max_price` that would refuse the node's replacement, or `null`. It is checked
  * before the drain; a node that is drained first frees its own place.
  */
-export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string | null {
+export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): Spending | null {
   const { pricePerHour = null, provider = null } = node.instance ?? {};
   const freed =
     pool.replacement === "surge"
@@ -141,7 +142,7 @@ export function ceilingFor(node: Node, pool: PoolConfig, scope: Scope): string |
   const refusals = offersOf(pool).map((offer) => {
     const price = priceOf(offer, scope);
     const ask = { pool: pool.name, provider: offer.provider, price, replaces: true };
-    return priceBar(offer, price)?.why ?? scope.spendBudget.refusal(ask, freed);
+    return priceBar(offer, price) ?? scope.spendBudget.refusal(ask, freed);
   });
   return refusals.some((why) => why === null) ? null : (refusals[0] ?? null);
 }

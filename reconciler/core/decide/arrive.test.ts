@@ -10,6 +10,7 @@ import type { Fleet } from "../fleet.ts";
 import { newHealth, newNode } from "../fold/new-node.ts";
 import { newPoolState } from "../fold/new-pool.ts";
 import { decide } from "./decide.ts";
+import { sayCauses } from "../say/cause.ts";
 
 const NOW = 1_000_000;
 const POOL = "p" as PoolName;
@@ -46,7 +47,7 @@ function fate(health: Partial<Health>, sinceMs = 60_000): string[] {
   };
   const config = configOf(poolYaml(1, "    health: { unhealthy_threshold: 1 }\n"));
   return decide(fleet, config, sight).actions.flatMap((action) =>
-    action.kind === "advance" ? [`${action.to.kind}: ${action.because.join()}`] : [],
+    action.kind === "advance" ? [`${action.to.kind}: ${sayCauses(action.because)}`] : [],
   );
 }
 

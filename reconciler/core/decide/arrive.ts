@@ -23,6 +23,7 @@ import { buyerOf, noteBought, priceOf, tryingKeys } from "./buy.ts";
 import { createRequest, nextOffer } from "./offer.ts";
 import { strangerVeto } from "../stranger.ts";
 import { isInSlurm } from "./slurm.ts";
+import { type Cause, type Seen, sayCause } from "../say/cause.ts";
 
 export function decideRequested(
   node: Node,
@@ -34,32 +35,32 @@ export function decideRequested(
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
   const gone: Phase = { kind: "gone", since: sight.now, purpose: "scale_down" };
   if (pool === null || state === undefined || node.slot === null) {
-    return plan.advance(gone, "node.terminated", [
-      "its pool is no longer configured and nothing was bought",
-    ]);
+    return plan.advance(gone, "node.terminated", [{ code: "pool_gone" }]);
   }
   if (scope.candidates.has(node.id)) {
-    return plan.advance(gone, "node.terminated", [
-      `pool ${pool.name} became smaller before anything was bought`,
-    ]);
+    return plan.advance(gone, "node.terminated", [{ code: "smaller_unbought", pool: pool.name }]);
   }
   const paused = pausedBy(node, scope) ?? strangerVeto(pool, fleet, sight);
   if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
-    return plan.wait("backoff", phase.refusal ?? "waits", phase.notBefore);
+    return plan.wait(
+      "backoff",
+      { code: "purchase_rests", said: phase.refusal ?? null },
+      phase.notBefore,
+    );
   const holder = scope.bySlot.get(node.slot)?.find((one) => one !== node && holdsSlot(one));
   if (holder !== undefined) {
-    const why = `slot ${node.slot} is ${holder.id}'s again, and nothing was bought`;
+    const why: Cause = { code: "slot_retaken", slot: node.slot, by: holder.id };
     return plan.advance(gone, "node.terminated", [why]);
   }
   if (isOccupied(node, scope))
-    return plan.wait("replacement", `slot ${node.slot} still has a live instance`);
+    return plan.wait("replacement", { code: "slot_occupied", slot: node.slot });
   const hindrance = hindranceOf(pool, sight);
   const usable = hindrance === null ? sight.providers : onlyComplete(sight);
   const answer = nextOffer(pool, state, buyerOf(scope, usable));
   if (answer.kind === "wait") {
-    if (hindrance === null) return plan.wait(answer.reason, answer.message, answer.until);
-    return plan.wait("bootstrap", `nothing is bought: ${hindrance.message}`, answer.until);
+    if (hindrance === null) return plan.wait(answer.reason, answer.why, answer.until);
+    return plan.wait("bootstrap", { code: "nothing_bought", why: hindrance.why }, answer.until);
   }
   const { offer } = answer;
   const price = priceOf(offer, scope);
@@ -84,7 +85,7 @@ export function decideRequested(
       ...{ kind: "create", provider, offer: offer.key, guard, pricePerHour: price, request },
       ...belongingAt(provider, sight),
     },
-    [`slot ${node.slot} of pool ${pool.name} is empty (wanted ${scope.desired})`],
+    [{ code: "slot_empty", slot: node.slot, pool: pool.name, wanted: scope.desired }],
   );
 }
 
@@ -125,15 +126,15 @@ export function decideBooting(
     return lose(node, scope, plan, loss, cameUp(node) ? "lost" : "failed");
   }
   if (node.order !== null)
-    return fail(node, scope, plan, node.order.why, "operator", node.order.force);
+    return fail(node, scope, plan, orderOf(node.order), "operator", node.order.force);
   if (scope.candidates.has(node.id))
-    return fail(node, scope, plan, "its pool became smaller", "scale_down");
+    return fail(node, scope, plan, { code: "smaller" }, "scale_down");
   const held = node.agent === null ? heldByCloud(node, sight) : null;
   if (held !== null) return plan.refuse(held);
   const failure = node.instance?.failure ?? null;
   if (failure !== null && node.agent === null && node.instance?.state === "provisioning") {
     // The cloud may deliver it later; another place is tried now, so this one is given up.
-    const why = `the cloud cannot deliver it (${failure.class}): ${failure.message}`;
+    const why = { code: "undeliverable", class: failure.class, said: failure.message } as const;
     return plan.advance(terminating(sight, "lost"), "instance.lost", [why]);
   }
   const setUp = setUpOf(node, scope);
@@ -142,7 +143,7 @@ export function decideBooting(
   if (isBare) return decideSetUp(node, phase, setUp, scope, plan);
   if (node.agent !== null) {
     return plan.advance({ kind: "verifying", since: sight.now }, "node.registered", [
-      "its agent registered",
+      { code: "registered" },
     ]);
   }
   // While the control plane was away it could not receive a report; that time does not count.
@@ -150,19 +151,21 @@ export function decideBooting(
   const since = doneAt ?? boot.since;
   const waitedMs = Math.min(sight.now - since, sight.attentiveMs);
   if (waitedMs >= limitMs) {
-    const why = boot.isBooting
-      ? `the cloud still calls its instance booting after ${Math.round(waitedMs / 1000)} s`
-      : `no agent registered within ${Math.round(waitedMs / 1000)} s`;
+    const why: Cause = {
+      code: boot.isBooting ? "boots_long" : "no_agent",
+      seconds: Math.round(waitedMs / 1000),
+      seen: isRediscovered(node) ? null : seenOf(node),
+    };
     if (staysInPlace(node)) return keepInPlace(node, plan, why);
-    return fail(node, scope, plan, `${why}${seenOf(node)}`, "failed");
+    return fail(node, scope, plan, why, "failed");
   }
   const { id = "?", state = "new" } = node.instance ?? {};
   const until = since + limitMs;
   if (boot.isBooting && waitedMs >= boot.registrationMs) {
     const minutes = Math.floor(waitedMs / 60_000);
-    return plan.wait("late_boot", `instance ${id} is ${state} for ${minutes} min`, until);
+    return plan.wait("late_boot", { code: "late_boot", id, state, minutes }, until);
   }
-  plan.wait("boot", `instance ${id} is ${state}, its agent is silent`, until);
+  plan.wait("boot", { code: "agent_silent", id, state }, until);
 }
 
 /**
@@ -184,15 +187,13 @@ function bootOf(
   return { isBooting, since, limitMs: isBooting ? bootMs : registrationMs, registrationMs };
 }
 
+const orderOf = ({ why }: NonNullable<Node["order"]>): Cause => ({ code: "ordered", why });
+
 /** Details for people about a node that was set up and stays silent. */
-function seenOf({ bootstrap, instance }: Node): string {
-  if (bootstrap === null || bootstrap.doneAt === null || instance === null) return "";
+function seenOf({ bootstrap, instance }: Node): Seen {
+  if (bootstrap === null || bootstrap.doneAt === null || instance === null) return null;
   const { internalIp, externalIp, state, id } = instance;
-  const at = externalIp ?? internalIp ?? "no address";
-  return (
-    ` of its set-up, which ended well (attempt ${bootstrap.attempts}): nothing was heard of an ` +
-    `agent, instance ${id} is ${state} at ${at}`
-  );
+  return { attempts: bootstrap.attempts, id, state, address: externalIp ?? internalIp };
 }
 
 /**
@@ -210,10 +211,10 @@ function decideSetUp(
   const { instance } = node;
   const ended = node.bootstrap?.attempts ?? 0;
   // An owned machine has no replacement: its set-up is tried until it succeeds.
-  const attempt = isOwned(node) ? `${ended + 1}` : `${ended + 1} of ${setUp.attempts}`;
+  const attempt = { attempt: ended + 1, of: isOwned(node) ? null : setUp.attempts };
   if (node.operation !== null) {
-    const more = scope.fleet.operations.get(node.operation)?.message ?? "running";
-    return plan.wait("bootstrap", `set-up, attempt ${attempt}: ${more}`);
+    const said = scope.fleet.operations.get(node.operation)?.message ?? null;
+    return plan.wait("bootstrap", { code: "set_up", ...attempt, said });
   }
   const address = addressOf(node);
   if (instance === null || instance.state !== "running" || address === null) {
@@ -221,33 +222,35 @@ function decideSetUp(
     const waitedMs = Math.min(sight.now - since, sight.attentiveMs);
     // An address comes once the instance runs: until then the limit of a boot is no shorter.
     const limitMs = isBooting ? Math.max(bootMs, setUp.ipWaitTimeoutMs) : setUp.ipWaitTimeoutMs;
-    const why = `no address within ${Math.round(limitMs / 1_000)} s`;
-    if (waitedMs >= limitMs) return fail(node, scope, plan, why, "failed");
-    const message = `instance ${instance?.id ?? "?"} is ${instance?.state ?? "new"}`;
-    return plan.wait("boot", `${message}, no address yet`, since + limitMs);
+    if (waitedMs >= limitMs) {
+      const seconds = Math.round(limitMs / 1_000);
+      return fail(node, scope, plan, { code: "no_address", seconds }, "failed");
+    }
+    const { id = "?", state = "new" } = instance ?? {};
+    return plan.wait("boot", { code: "no_address_yet", id, state }, since + limitMs);
   }
   if (phase.kind === "booting") {
     const to: Phase = { kind: "bootstrapping", since: sight.now, attempt: 1 };
-    return plan.advance(to, "node.bootstrapping", [`its set-up begins at ${address}`]);
+    return plan.advance(to, "node.bootstrapping", [{ code: "set_up_begins", address }]);
   }
   const isOver = node.bootstrap?.final === true || ended >= setUp.attempts;
   if (isOver && !isOwned(node)) {
-    const times = ended === 1 ? "" : ` ${ended} times`;
-    const why = `its set-up failed${times}: ${node.bootstrap?.error ?? "?"}`;
-    return fail(node, scope, plan, why, "failed");
+    const said = node.bootstrap?.error ?? null;
+    return fail(node, scope, plan, { code: "set_up_failed", times: ended, said }, "failed");
   }
   const notBefore = node.bootstrap?.notBefore ?? 0;
   const hindrance = scope.pool === null ? null : hindranceOf(scope.pool, sight);
-  if (hindrance !== null) return plan.wait("bootstrap", `its set-up waits: ${hindrance.message}`);
+  if (hindrance !== null) {
+    return plan.wait("bootstrap", { code: "set_up_waits", why: hindrance.why });
+  }
   if (isResting(notBefore, sight.now, REST_MAX_MS)) {
-    const last = node.bootstrap?.error ?? "?";
+    const said = node.bootstrap?.error ?? null;
     const { host } = instance;
-    const next = host === undefined ? "" : `; fix it on ${host.name} (${address})`;
-    return plan.wait("backoff", `attempt ${attempt} waits after: ${last}${next}`, notBefore);
+    const fix = host === undefined ? null : { host: host.name, address };
+    return plan.wait("backoff", { code: "set_up_rests", ...attempt, said, fix }, notBefore);
   }
   const payload = bootstrapPayload(node, instance, address, setUp, scope.pool);
-  const because = [`attempt ${attempt} at ${address}`];
-  plan.effect(payload, because);
+  plan.effect(payload, [{ code: "set_up", ...attempt, address }]);
 }
 
 export function decideVerifying(
@@ -261,18 +264,18 @@ export function decideVerifying(
   if (loss !== null && node.health.silentSince !== null) return lose(node, scope, plan, loss);
   // It may wait long for its cluster; until then its reports count like a serving node's.
   if (loss !== null && node.order === null && !scope.candidates.has(node.id))
-    return plan.wait("second_witness", `${loss}, but its agent reports: the cloud is not trusted`);
+    return plan.wait("second_witness", { code: "doubted", loss });
   if (node.order !== null && node.order.goal !== "drain" && node.instance !== null) {
-    return fail(node, scope, plan, node.order.why, "operator", node.order.force);
+    return fail(node, scope, plan, orderOf(node.order), "operator", node.order.force);
   }
   if (scope.candidates.has(node.id) && node.instance !== null) {
-    return fail(node, scope, plan, "its pool became smaller", "scale_down");
+    return fail(node, scope, plan, { code: "smaller" }, "scale_down");
   }
   const gpu = node.instance === null ? null : quarantinedIn(node, scope.fleet, sight.now);
   if (gpu !== null) {
-    const before = `replaced ${new Date(gpu.lastAt).toISOString()} because of ${gpu.because}`;
-    if (isOwned(node)) return plan.wait("human", `it has ${gpu.uuid}, ${before}: repair it first`);
-    return fail(node, scope, plan, `the cloud returned ${gpu.uuid}, ${before}`, "lemon");
+    const before = { uuid: gpu.uuid, at: gpu.lastAt, because: gpu.because };
+    if (isOwned(node)) return plan.wait("human", { code: "hardware_returned", ...before });
+    return fail(node, scope, plan, { code: "returned", ...before }, "lemon");
   }
   const { health } = node;
   // The report that registered the agent may contain the check.
@@ -283,25 +286,26 @@ export function decideVerifying(
   // Without a full check only permanent faults count: the driver may still be starting.
   const isKnown = checked || isDefinitive(node);
   if (health.verdict === "unhealthy" && health.unhealthyRun >= threshold && isKnown) {
-    const why =
+    const because =
       health.held.find((h) => h.judgement.result === "unhealthy")?.judgement.because ?? "unhealthy";
     if (node.instance === null || staysInPlace(node)) {
+      const why: Cause = { code: "evidence", because, more: 0 };
       return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why], "open");
     }
-    return fail(node, scope, plan, `unhealthy at its first check: ${why}`, "failed");
+    return fail(node, scope, plan, { code: "first_unhealthy", because }, "failed");
   }
   // A node that waits for its cluster may have been healthy for long: only the time since its last
   // full check counts, whatever that check found.
   const since = checked ? (health.lastCheckAt ?? phase.since) : phase.since;
   const waitedMs = Math.min(sight.now - Math.max(since, phase.since), sight.attentiveMs);
   if (waitedMs >= timing.registrationTimeoutMs && node.instance !== null) {
-    const why = `not verified within ${Math.round(waitedMs / 1000)} s`;
+    const why: Cause = { code: "not_verified", seconds: Math.round(waitedMs / 1000) };
     if (staysInPlace(node)) return keepInPlace(node, plan, why);
     return fail(node, scope, plan, why, "failed");
   }
   plan.wait(
     "boot",
-    `its first full check is open (health ${health.verdict})`,
+    { code: "first_check_open", verdict: health.verdict },
     phase.since + timing.registrationTimeoutMs,
   );
 }
@@ -312,19 +316,20 @@ export function decideVerifying(
  */
 function arrive(node: Node, phase: PhaseOf<"verifying">, scope: Scope, plan: PlanBuilder): void {
   const { sight, timing } = scope;
-  const because = [`its first full check is ${node.health.verdict}`];
+  const because: Cause[] = [{ code: "first_check", verdict: node.health.verdict }];
   const serving: Phase = { kind: "serving", since: sight.now };
   const unready = unreadyIn(node, scope);
   if (unready === null) return plan.advance(serving, "node.verified", because);
   // Only a drain order gets here, and a Node that is not Ready may have work on it.
   if (node.order !== null) return decideOrder(node, scope, plan);
-  const { message, isSure } = unready;
+  const { isSure } = unready;
   const limitMs = timing.clusterReadyTimeoutMs;
   const waitedMs = Math.min(sight.now - phase.since, sight.attentiveMs);
-  if (waitedMs < limitMs) return plan.wait("cluster", message, phase.since + limitMs);
-  const why = `${message}, ${Math.round(waitedMs / 1_000)} s after its agent registered`;
+  if (waitedMs < limitMs) return plan.wait("cluster", unready.why, phase.since + limitMs);
+  const seconds = Math.round(waitedMs / 1_000);
+  const why: Cause = { code: "cluster_late", unready: unready.why, seconds };
   if (!isSure) return plan.advance(serving, "node.verified", [...because, why]);
-  plan.wait("human", `${why}; it serves once that is fixed (kubernetes.ready)`);
+  plan.wait("human", { code: "cluster_late", why });
 }
 
 /**
@@ -347,14 +352,12 @@ function cameUp(node: Node): boolean {
 /** An owned machine is not given up either: there is none to take its place. */
 const staysInPlace = (node: Node): boolean => isRediscovered(node) || isOwned(node);
 
-function keepInPlace(node: Node, plan: PlanBuilder, why: string): void {
+function keepInPlace(node: Node, plan: PlanBuilder, why: Cause): void {
   const { host = null, externalIp } = node.instance ?? {};
   if (host !== null && !isRediscovered(node)) {
-    const next = `see \`journalctl -u navarch-node\` on ${host.name} (${externalIp})`;
-    return plan.wait("human", `${why}${seenOf(node)}: ${next}`);
+    return plan.wait("human", { code: "owned_silent", why, host: host.name, address: externalIp });
   }
-  const message = `${why}: it was found in the cloud's list and may be at work`;
-  plan.wait("human", `${message}; it stays until a person ends it`);
+  plan.wait("human", { code: "adopted_silent", why });
 }
 
 /**
@@ -365,7 +368,7 @@ function fail(
   node: Node,
   scope: Scope,
   plan: PlanBuilder,
-  why: string,
+  why: Cause,
   purpose: "failed" | "lemon" | "operator" | "scale_down",
   forced = false,
 ): void {
@@ -384,8 +387,8 @@ function fail(
 }
 
 /** Cordons, then drains, like a serving node. */
-function empty(node: Node, scope: Scope, plan: PlanBuilder, why: string, purpose: Purpose): void {
+function empty(node: Node, scope: Scope, plan: PlanBuilder, why: Cause, purpose: Purpose): void {
   const isCordoned = node.cordon.product !== null || node.cordon.human !== null;
-  const cordon = { kind: "cordon", why, cause: "failed" } as const;
+  const cordon = { kind: "cordon", why: sayCause(why), cause: "failed" } as const;
   plan.effect(isCordoned ? drainPayload(node, scope, purpose, null) : cordon, [why]);
 }

@@ -47,12 +47,12 @@ describe("hindranceOf()", () => {
 
   test("is the key that cannot be used", () => {
     expect(hindranceOf(pool, problem("/k: no"))).toEqual({
-      message: "/k: no",
+      why: { code: "key_unusable", said: "/k: no" },
       known: true,
       total: true,
     });
     expect(hindranceOf(pool, problem(undefined))).toEqual({
-      message: "/k is being read",
+      why: { code: "key_unread", path: "/k" },
       known: false,
       total: true,
     });
@@ -82,7 +82,7 @@ describe("hindranceOf()", () => {
       ["/k", "/k: no"],
     ]);
     const sight = sightOf({ fake: { bringsAgent: false }, keys });
-    expect(hindranceOf(pool, sight)?.message).toBe("/k: no");
+    expect(hindranceOf(pool, sight)?.why).toEqual({ code: "key_unusable", said: "/k: no" });
   });
 });
 

@@ -9,6 +9,7 @@ import type { Sight } from "../fleet.ts";
 import { keyBodiesOf } from "../host-key.ts";
 import { poolNames } from "../slurm/slot-name.ts";
 import type { Scope } from "./decide.ts";
+import type { Hindrance } from "../say/limit.ts";
 
 type SetUp = PoolConfig["bootstrap"];
 
@@ -27,15 +28,16 @@ function setsUp({ bootstrap }: PoolConfig): boolean {
  * `known` the plan waits as well: to buy a moment later costs nothing. `total`: no provider of the
  * pool has machines that come with an agent.
  */
-type Hindrance = { message: string; known: boolean; total: boolean };
+type Hindered = { why: Hindrance; known: boolean; total: boolean };
 
-export function hindranceOf(pool: PoolConfig, sight: Sight): Hindrance | null {
+export function hindranceOf(pool: PoolConfig, sight: Sight): Hindered | null {
   const path = keyPathOf(pool, sight);
   if (path === null || sight.keys === null) return null;
   const total = pool.providers.every((ref) => comesBare(ref.name, sight));
   const problem = sight.keys.get(path);
-  if (problem === undefined) return { message: `${path} is being read`, known: false, total };
-  return problem === null ? null : { message: problem, known: true, total };
+  if (problem === undefined) return { why: { code: "key_unread", path }, known: false, total };
+  if (problem === null) return null;
+  return { why: { code: "key_unusable", said: problem }, known: true, total };
 }
 
 /** The private key that set-ups of the pool log in with; `null` if none is needed or named. */

@@ -4,7 +4,10 @@ import type { OperationId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { drainingOf, orderOf, OURS, poolOf, THEIRS } from "../../../test/world/ask.ts";
 import { heldOf, nodeOf, sickOf, unboughtOf } from "../../../test/world/part.ts";
-import { isMuted, isOut, openBudget } from "./budget.ts";
+import { type Budget, isMuted, isOut, openBudget } from "./budget.ts";
+import { sayWait } from "../say/wait.ts";
+
+const tell = (budget: Budget, node: Node): string => sayWait(budget.full(node));
 
 const operation = (kind: string) => ({ operation: `n.1.${kind}` as OperationId });
 const both = { cordon: { ...OURS, human: THEIRS.human } };
@@ -50,8 +53,13 @@ describe("openBudget()", () => {
   test("counts those that are out, each slot once", () => {
     const twice = [at(0), { ...at(0), id: "x" as Node["id"] }, at(1)];
     const budget = openBudget(max(3), size, twice, all);
-    expect(budget.tell(at(9))).toBe("2 of at most 3 nodes of pool p are out of service");
-    expect(openBudget(max(3), size, twice, () => false).tell(at(9))).toContain("0 of at most 3");
+    expect(tell(budget, at(9))).toBe("2 of at most 3 nodes of pool p are out of service");
+    expect(
+      tell(
+        openBudget(max(3), size, twice, () => false),
+        at(9),
+      ),
+    ).toContain("0 of at most 3");
     const vacant = openBudget(
       max(3),
       size,
@@ -59,14 +67,14 @@ describe("openBudget()", () => {
       () => false,
       () => [at(5)],
     );
-    expect(vacant.tell(at(9))).toContain("1 of at most 3");
+    expect(tell(vacant, at(9))).toContain("1 of at most 3");
   });
 
   test("lets go as many as it may, and one that is out already", () => {
     const budget = openBudget(max(2), size, [at(0)], all);
     expect(budget.take(at(0))).toBe(true);
     expect(budget.take(at(1))).toBe(true);
-    expect(budget.tell(at(9))).toContain("2 of at most 2");
+    expect(tell(budget, at(9))).toContain("2 of at most 2");
     expect(budget.take(at(2))).toBe(false);
     expect(budget.take(at(1))).toBe(true);
     expect(openBudget(max(0), size, [], all).take(at(0))).toBe(false);
@@ -77,8 +85,8 @@ describe("openBudget()", () => {
       health: { ...poolOf().health, maxUnavailable: { kind: "percent", percent: 50 } },
     });
     const budget = openBudget(half, size, [at(0), stranger("u")], all);
-    expect(budget.tell(at(9))).toBe("1 of at most 5 nodes of pool p are out of service");
-    expect(budget.tell(stranger("v"))).toBe("2 of at most 10 nodes of pool p are out of service");
+    expect(tell(budget, at(9))).toBe("1 of at most 5 nodes of pool p are out of service");
+    expect(tell(budget, stranger("v"))).toBe("2 of at most 10 nodes of pool p are out of service");
   });
 
   test("what ours spend is spent for the others, and not the other way round", () => {
@@ -97,7 +105,7 @@ describe("openBudget()", () => {
     expect(counted).toBe(0);
     budget.take(at(1));
     budget.take(at(2));
-    budget.tell(at(3));
+    budget.full(at(3));
     expect(counted).toBe(1);
   });
 });

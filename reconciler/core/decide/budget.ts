@@ -12,6 +12,7 @@ import { isEvident } from "../safety/evident.ts";
 import { holdsPlace } from "../safety/in-flight.ts";
 import { slotKeyOf } from "../safety/scope.ts";
 import { isHeldInSlurm } from "../slurm/hold.ts";
+import type { NoRoom } from "../say/limit.ts";
 
 /** Whether Navarch has this node's slot out of service, or is filling it again. */
 export function isOut(node: Node): boolean {
@@ -35,8 +36,8 @@ export function isMuted(node: Node): boolean {
 export type Budget = {
   /** True if the slot may go out, which spends the budget, or is out already. */
   take(node: Node): boolean;
-  /** For messages about the node: `1 of 1 nodes are out`. */
-  tell(node: Node): string;
+  /** Why it has no room for the node. */
+  full(node: Node): NoRoom;
 };
 
 /**
@@ -73,9 +74,9 @@ export function openBudget(
       open().all.out.add(key);
       return true;
     },
-    tell(node) {
+    full(node) {
       const { max, out } = sideOf(node);
-      return `${out.size} of at most ${max} nodes of pool ${pool.name} are out of service`;
+      return { code: "pool_out", pool: pool.name, out: out.size, max };
     },
   };
 }

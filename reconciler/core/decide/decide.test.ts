@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { configOf, poolYaml } from "../../../test/world/world.ts";
-import { isDestructive } from "../../../schema/action.ts";
+import { isDestructive } from "../plan.ts";
 import {
   anyNodes as nodes,
   AROUND,

@@ -6,7 +6,7 @@
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../plan.ts";
 import { wantsDemand } from "../scaling/demand.ts";
 import { countsIn, desiredOf, type Fleet, type Sight, type Timing, timingOf } from "../fleet.ts";
 import { type Budgets, openBudgets } from "../safety/budget.ts";

@@ -5,7 +5,7 @@ import { factsOf } from "../../../schema/safety.ts";
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
-import type { Wait } from "../../../schema/plan.ts";
+import type { Wait } from "../plan.ts";
 import { pausedBy } from "./admit.ts";
 import { darkness, refusalOf } from "./kube.ts";
 import { keptBy } from "../kubernetes/hold.ts";
@@ -16,6 +16,8 @@ import { lossOfNode } from "../safety/cluster-loss.ts";
 import type { DesiredDrain } from "../kubernetes/desired-drain.ts";
 import type { DesiredState, ShownNode, ShownWait } from "../kubernetes/desired-state.ts";
 import type { Taint } from "../kubernetes/object.ts";
+import { sayCause } from "../say/cause.ts";
+import { sayWait } from "../say/wait.ts";
 
 const BECAUSE_CHARS_MAX = 800;
 const WHY_CHARS_MAX = 300;
@@ -45,7 +47,7 @@ export function desiredStateOf(
     }
     if (isOrphaned) desired.orphaned.push({ node: node.id, name: kube.name });
     else {
-      const wait = waitOf.get(node.id) ?? null;
+      const wait = saidOf(waitOf.get(node.id));
       desired.shown.push(shownOf(node, pool, kube, fleet, sight.now, wait));
     }
     const drain = drainOf(node, pool, fleet, sight);
@@ -93,7 +95,7 @@ function shownOf(
     formerNames: (kube.former ?? []).map(({ name }) => name),
     bought: node.instance !== null,
     marking: open?.payload.kind === "cordon" || open?.payload.kind === "uncordon",
-    wait: wait === null ? null : { reason: wait.reason, message: wait.message, until: wait.until },
+    wait,
     busy: node.operation !== null,
     refused,
     onHold: kube.hold,
@@ -104,6 +106,11 @@ function shownOf(
   shownBefore.set(node, { shown, pool });
   return shown;
 }
+
+const saidOf = (wait: Wait | undefined): ShownWait | null =>
+  wait === undefined
+    ? null
+    : { reason: wait.reason, message: sayWait(wait.why), until: wait.until };
 
 const taintsOf = (pool: PoolConfig | null): Taint[] =>
   (pool?.taints ?? []).map((taint) => ({ ...taint, value: taint.value || null }));
@@ -149,7 +156,7 @@ function whyOf(node: Node): string {
   const held = health.held.map(({ judgement }) => judgement.because);
   if (health.silentSince !== null) held.push("its agent's heartbeats stopped");
   const loss = lossOfNode(node);
-  if (loss !== null) held.push(loss);
+  if (loss !== null) held.push(sayCause(loss));
   return held.join("; ").slice(0, WHY_CHARS_MAX);
 }
 
@@ -164,10 +171,11 @@ function pauseOf(node: Node, pool: PoolConfig | null, fleet: Fleet, sight: Sight
     return `Node ${kube.name} is not marked unschedulable yet`;
   }
   const paused = pausedBy(node, { sight, fleet, pool });
-  if (paused !== null) return paused.message;
+  if (paused !== null) return sayWait(paused.why);
   const forced = node.order?.force === true;
   if (sight.blind.length > 0 && !forced) return sight.blind.join("; ");
   // A person's order overrides a person's hold.
   const kept = node.order === null ? keptBy(node, { sight }) : null;
-  return kept ?? darkness(node, { sight, pool, bySlot: new Map() });
+  const why = kept ?? darkness(node, { sight, pool, bySlot: new Map() });
+  return why === null ? null : sayWait(why);
 }

@@ -7,6 +7,7 @@ import type { Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { DrainSight, Sight } from "../fleet.ts";
+import type { WaitCause } from "../say/wait.ts";
 
 type Draining = Extract<Phase, { kind: "draining" }>;
 type Busy = Extract<DrainSight, { kind: "busy" }>;
@@ -51,22 +52,13 @@ export function overdueAt(phase: Draining, deadlineAt: number, pool: PoolConfig 
 }
 
 /** What it waits for, and what the end of the wait does to jobs in Slurm. */
-export function sayJobEnd(
-  { message, jobs = [] }: Busy,
+export function jobWait(
+  { message: work, jobs = [] }: Busy,
   end: JobEnd | null,
   { pool, isCut, isTold }: { pool: PoolConfig | null; isCut: boolean; isTold: boolean },
-): string {
-  if (jobs.length === 0) return message;
-  const last = isCut ? "what still runs is cut off" : "the node is held for a person";
-  if (isTold) return `${message}; they were told; when their grace ends, ${last}`;
-  if (end === null) return `${message}; at its deadline ${last}`;
-  const grace = `${Math.round(graceOf(pool) / 1_000)} s later ${last}`;
-  return `${message}; at its deadline ${sayOrder(end.payload)}, ${grace}`;
-}
-
-function sayOrder(payload: Payload): string {
-  const signal = payload.kind === "end_jobs" ? payload.signal : null;
-  if (signal !== null) return `they get SIG${signal}`;
-  const refused = "interactive ones and those of --no-requeue run on";
-  return `Slurm is asked to requeue them, those of several nodes on all of them (${refused})`;
+): WaitCause {
+  if (jobs.length === 0) return { code: "work", work };
+  const signal = end?.payload.kind === "end_jobs" ? end.payload.signal : null;
+  const due = end === null ? null : { signal, graceSeconds: Math.round(graceOf(pool) / 1_000) };
+  return { code: "jobs", work, isTold, isCut, end: due };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { instanceOf, kubeOf } from "../../../test/world/part.ts";
-import type { Action } from "../../../schema/action.ts";
+import type { Action } from "../plan.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import type { InstanceId, NodeId, PoolName, SessionId } from "../../../schema/id.ts";
@@ -290,7 +290,7 @@ describe("decide() of a drain whose deadline has passed", () => {
     const kube = { ...overdue().kube, hold: true } as KubeFact;
     const held = waitOf(overdue({ kube }));
     expect(held).toMatchObject({ reason: "human", until: null });
-    expect(held?.message).toContain("navarch.dev/hold is set");
+    expect(held?.why).toMatchObject({ code: "work_kept", kept: { code: "node_held" } });
   });
 
   test("names no instant while no pod may be evicted: it would move", () => {
@@ -320,7 +320,8 @@ describe("darkness()", () => {
     ["one that may not be listed at all is none", { known: false, forbidden: true }, null, null],
   ])("%s", (_name, more, kube, why) => {
     const sight = sightOf({ kube: { ...LIGHT, dark, ...more } });
-    expect(darkness(node(0, { kube }), { sight, pool: null, bySlot: new Map() })).toBe(why);
+    const found = darkness(node(0, { kube }), { sight, pool: null, bySlot: new Map() });
+    expect(found).toEqual(why === null ? null : { code: "cluster_dark", said: why });
   });
 
   test("one that joined since the last list may be in it, where its pool is", () => {
@@ -333,7 +334,7 @@ describe("darkness()", () => {
       ]);
     const dark1 = (kube: KubeFact | null) =>
       darkness(late, { sight, pool: null, bySlot: in1(kube) });
-    expect(dark1(fact(1))).toBe(dark);
+    expect(dark1(fact(1))).toEqual({ code: "cluster_dark", said: dark });
     expect(dark1(fact(1, { absentSince: 1 }))).toBeNull();
     expect(dark1(null)).toBeNull();
   });

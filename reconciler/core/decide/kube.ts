@@ -14,6 +14,9 @@ import { isDefinitive } from "../safety/evident.ts";
 import { lossOf } from "./node.ts";
 import { isResting } from "../turn/backoff.ts";
 import { slurmDarkness } from "./slurm.ts";
+import { type Cause, sayCause } from "../say/cause.ts";
+import type { Dark, Unready } from "../say/hold.ts";
+import type { WaitCause } from "../say/wait.ts";
 
 /**
  * The change that makes the Node's cordon match the node's own, or `null` if it does: for a machine
@@ -23,7 +26,7 @@ import { slurmDarkness } from "./slurm.ts";
 export function mirrorOf(
   node: Node,
   { sight }: Pick<Scope, "sight">,
-): { payload: Payload; because: string[] } | null {
+): { payload: Payload; because: Cause[] } | null {
   const { kube, cordon, order } = node;
   if (kube === null || kube.absentSince !== null) return null;
   if (sight.kube === null || !sight.kube.mirrorsCordon || sight.kube.dark !== null) return null;
@@ -41,14 +44,14 @@ export function mirrorOf(
     if (isStopped && cordon.human === null) return null;
     const again = kube.reassertedAt !== null && kube.reassertedAt >= (node.session?.openedAt ?? 0);
     const payload = { kind: "cordon", why: wanted.why, mirror: true, again } as const;
-    return { payload, because: [`Node ${kube.name} is not marked`] };
+    return { payload, because: [{ code: "unmarked", node: kube.name }] };
   }
   if (wanted !== null || kube.hold) return null;
   if (!(marked || isLeftover(node, kube) || isStaleNote(node, kube))) return null;
   // Until its agent is silent too, the cloud is not trusted; nothing is put there meanwhile.
   if (lossOf(node, { sight }) !== null) return null;
-  const payload = { kind: "uncordon", why: "no cordon remains", mirror: true } as const;
-  return { payload, because: [`Node ${kube.name} is marked`] };
+  const payload = { kind: "uncordon", why: sayCause({ code: "no_cordon" }), mirror: true } as const;
+  return { payload, because: [{ code: "marked", node: kube.name }] };
 }
 
 /**
@@ -75,14 +78,15 @@ type InPool = Pick<Scope, "sight" | "pool" | "bySlot">;
  * Why the work on the node cannot be observed in its schedulers; `null` = it has none, or they
  * answer.
  */
-export function darkness(node: Node, scope: InPool): string | null {
+export function darkness(node: Node, scope: InPool): Dark | null {
   return kubeDarkness(node, scope) ?? slurmDarkness(node, scope);
 }
 
-function kubeDarkness(node: Node, scope: InPool): string | null {
+function kubeDarkness(node: Node, scope: InPool): Dark | null {
   const { kube } = scope.sight;
   if (kube === null || kube.dark === null) return null;
-  const { dark, forbidden, known } = kube;
+  const { forbidden, known } = kube;
+  const dark = { code: "cluster_dark", said: kube.dark } as const;
   if (node.kube === null) {
     // It may have joined, as its pool does, since the cluster was last seen.
     return !forbidden && (!known || hasKinIn(node, scope)) ? dark : null;
@@ -92,37 +96,36 @@ function kubeDarkness(node: Node, scope: InPool): string | null {
 }
 
 /** `isSure`: known to belong to the cluster, not only inferred from its pool. */
-type Unready = { message: string; isSure: boolean };
+type UnreadyNode = { why: Unready; isSure: boolean };
 
 /**
  * Why the cluster places no work on the node yet; `null` = it does, or the node is not in it. With
  * time-slicing, a Node offers more GPUs than the agent counts.
  */
-export function unreadyIn(node: Node, scope: Scope): Unready | null {
+export function unreadyIn(node: Node, scope: Scope): UnreadyNode | null {
   const { sight, timing } = scope;
   const { kube, agent } = node;
   if (timing.clusterReady === "off" || sight.kube === null || sight.kube.forbidden) return null;
   if (kube === null || kube.absentSince !== null) {
     const isSure = kube !== null || joinsCluster(setUpOf(node, scope)?.setupCommands ?? []);
     if (!isSure && !hasKinIn(node, scope)) return null;
-    return { message: keptBy(node, scope) ?? "its Node is not in the cluster", isSure };
+    return { why: keptBy(node, scope) ?? { code: "not_in_cluster" }, isSure };
   }
-  const sure = (message: string): Unready => ({ message, isSure: true });
-  if (kube.notReady !== null) return sure(`Ready of Node ${kube.name} is ${kube.notReady}`);
+  const { name, notReady } = kube;
+  const sure = (why: Unready): UnreadyNode => ({ why, isSure: true });
+  if (notReady !== null) return sure({ code: "not_ready", node: name, shows: notReady });
   const counted = agent?.inventory.gpus.length ?? 0;
   if (timing.clusterReady === "node" || (kube.gpus ?? 0) >= counted) return null;
-  const offers = kube.gpus === null ? "does not offer" : `offers ${kube.gpus} of`;
-  return sure(`Node ${kube.name} ${offers} its ${counted} GPUs`);
+  return sure({ code: "lacks_gpus", node: name, offers: kube.gpus, counted });
 }
 
 /** Why the Node of a node that serves is there, Ready, and still takes fewer pods; or `null`. */
-export function lackOf(node: Node, scope: Scope): string | null {
+export function lackOf(node: Node, scope: Scope): WaitCause | null {
   const { kube } = node;
   if (kube === null || kube.absentSince !== null || kube.notReady !== null) return null;
   if (scope.sight.kube === null || scope.sight.kube.dark !== null) return null;
   const unready = unreadyIn(node, scope);
-  if (unready === null) return null;
-  return `${unready.message}, so no pod finds the others: look at its device plugin`;
+  return unready === null ? null : { code: "lack", why: unready.why };
 }
 
 /** Other nodes of its pool are in the cluster, so this one is expected to join as well. */

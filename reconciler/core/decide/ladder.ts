@@ -15,6 +15,7 @@ import { lossOf, type PlanBuilder } from "./node.ts";
 import { decideOrder, type PhaseOf } from "./leave.ts";
 import { decideRecovery } from "./repair.ts";
 import { isResting } from "../turn/backoff.ts";
+import { type Cause, type NoUse, sayCause } from "../say/cause.ts";
 
 const REBOOTS_MAX = 2;
 /** Without a configured ladder. */
@@ -32,20 +33,20 @@ export type Climb = {
   /** Not before this instant. */
   until: number;
   /** Rungs that were passed over, each with its reason. */
-  skipped: string[];
+  skipped: Cause[];
 };
 
 type Ground = Pick<Scope, "pool" | "sight">;
 
 /** The lowest rung that may still cure the node. */
 export function nextRung(node: Node, scope: Ground): Climb {
-  const skipped: string[] = [];
+  const skipped: Cause[] = [];
   const { ladder, rebootsMax } = ladderOf(node, scope);
   for (const rung of ladder) {
     if (rung === "replace") return { rung, until: 0, skipped };
     const why = rung === "reboot" ? rebootIsNoUse(node, scope, rebootsMax) : RESET_IS_NO_USE;
     if (why !== null) {
-      skipped.push(`${rung} skipped: ${why}`);
+      skipped.push({ code: "skipped", rung, why });
       continue;
     }
     if (rung !== "reboot") continue;
@@ -76,37 +77,37 @@ function ladderOf(node: Node, { pool }: Ground): { ladder: readonly Rung[]; rebo
   return { ladder: ["reboot", ...ladder], rebootsMax: REBOOTS_UNASKED_MAX };
 }
 
-const RESET_IS_NO_USE = "agents of this version do not carry it out";
+const RESET_IS_NO_USE: NoUse = { code: "no_reset" };
 
-function rebootIsNoUse(node: Node, { sight }: Ground, most: number): string | null {
+function rebootIsNoUse(node: Node, { sight }: Ground, most: number): NoUse | null {
   const { agent, instance, session, rebootedAt } = node;
   const isMine = isOwned(node);
   if (isMine && agent?.inventory.capabilities.includes("reboot") !== true) {
-    return "its agent runs without --allow-commands";
+    return { code: "no_commands" };
   }
-  if (session?.refused !== undefined) return `its agent did not reboot it: ${session.refused}`;
-  if (instance === null) return "it has no instance";
+  if (session?.refused !== undefined) return { code: "refused", said: session.refused };
+  if (instance === null) return { code: "no_instance" };
   if (!isMine && sight.providers.get(instance.provider)?.canReboot !== true) {
-    return "the provider does not reboot machines";
+    return { code: "no_reboots" };
   }
   const beyond = node.health.held.find(
     ({ judgement }) =>
       judgement.result === "unhealthy" &&
       (judgement.hold === "until_replaced" || judgement.action === "replace"),
   );
-  if (beyond !== undefined) return `${beyond.judgement.because} outlives a reboot`;
+  if (beyond !== undefined) return { code: "outlives", because: beyond.judgement.because };
   const tried = session?.attempts?.["reboot"] ?? 0;
-  if (tried >= most) return `${tried} reboot${tried === 1 ? "" : "s"} did not cure it`;
+  if (tried >= most) return { code: "tried", times: tried };
   if (tried > 0 || rebootedAt === null || session === null) return null;
   const relapsed = session.openedAt - rebootedAt < RELAPSE_MS;
-  return relapsed ? "it was rebooted less than a day ago and is sick again" : null;
+  return relapsed ? { code: "relapsed" } : null;
 }
 
 /** An owned machine that is drained: its agent reboots it, or a person repairs it. */
 export function decideOwnedRepair(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { rung, until, skipped } = nextRung(node, scope);
   if (isResting(until, scope.sight.now)) {
-    return plan.wait("backoff", "the last reboot did not cure it; the next one waits", until);
+    return plan.wait("backoff", { code: "reboot_rests" }, until);
   }
   const { instance } = node;
   if (instance === null) return;
@@ -114,13 +115,14 @@ export function decideOwnedRepair(node: Node, scope: Scope, plan: PlanBuilder): 
     const { provider, id } = instance;
     const bootId = node.agent?.bootId ?? null;
     const by = { kind: "reboot", provider, instanceId: id, bootId, by: "agent" } as const;
-    return plan.effect(by, ["drained for its reboot"]);
+    return plan.effect(by, [{ code: "drained_for_reboot" }]);
   }
-  const rma = rmaOf(node, skipped, scope.sight.now);
-  const next = `after the repair: \`navarch uncordon ${node.id} --force --reason WHY\``;
-  const why = `a person has to repair ${rma.host} (${rma.because.join("; ")}); ${next}`;
+  const rma = rmaOf(node, skipped.map(sayCause), scope.sight.now);
+  const { host, because } = rma;
+  const by: Cause = { code: "repair_by_hand", host, because, node: node.id };
+  const why = sayCause(by);
   const held = { kind: "held", since: scope.sight.now, heldBy: "navarch", why, rma } as const;
-  plan.advance(held, "node.held", [why, formatFaults(rma)], "held");
+  plan.advance(held, "node.held", [by, { code: "rma", said: formatFaults(rma) }], "held");
 }
 
 /** After a reboot request, only another boot id and a full check under it count. */
@@ -145,23 +147,23 @@ export function decideRepairing(
   const paused = phase.order === undefined ? null : pausedBy(node, scope);
   const booted = node.agent !== null && node.agent.bootId !== phase.bootId;
   const check = node.health.lastCheckAt;
-  const giveUp = (why: string): void =>
+  const giveUp = (why: Cause): void =>
     plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", [why]);
-  if (refused !== null && !booted) return giveUp(`its agent did not ${phase.rung}: ${refused}`);
+  const { rung } = phase;
+  if (refused !== null && !booted) return giveUp({ code: "agent_refused", rung, said: refused });
   if (paused !== null && !booted) return plan.refuse(paused);
   if (booted && check !== null && check > phase.since) {
     if (isWell(node)) return decideRecovery(node, scope, plan);
     // Its kubelet may start later than its agent.
     if (isLostOnly(node) && !late) {
       const until = phase.since + REBOOT_MS_MAX;
-      return plan.wait("cluster", "rebooted; its Node is not Ready yet", until);
+      return plan.wait("cluster", { code: "rebooted_not_ready" }, until);
     }
-    return giveUp(`still ${verdictOfNode(node)} after its ${phase.rung}`);
+    return giveUp({ code: "not_cured", verdict: verdictOfNode(node), rung });
   }
   if (late) {
-    const why = booted ? "no full check" : "no new boot";
-    return giveUp(`${why} within ${REBOOT_MS_MAX / 60_000} min of its ${phase.rung}`);
+    const minutes = REBOOT_MS_MAX / 60_000;
+    return giveUp({ code: "rung_late", hasBooted: booted, minutes, rung });
   }
-  const waits = booted ? "rebooted; its first full check is open" : "it is rebooting";
-  plan.wait("boot", waits, phase.since + REBOOT_MS_MAX);
+  plan.wait("boot", { code: booted ? "rebooted" : "rebooting" }, phase.since + REBOOT_MS_MAX);
 }

@@ -1,6 +1,5 @@
 /** How a node leaves: each step, what it waits for, and in which words. */
 import { describe, expect, test } from "bun:test";
-import type { Action } from "../../../schema/action.ts";
 import type { InstanceId, NodeId } from "../../../schema/id.ts";
 import type { Node, Purpose } from "../../../schema/node.ts";
 import {
@@ -18,6 +17,7 @@ import {
   settingOf,
   THEIRS,
   waitOf,
+  type Told,
 } from "../../../test/world/ask.ts";
 import {
   heldOf,
@@ -361,8 +361,7 @@ describe("draining", () => {
       });
       const degraded = { ...back, health: { ...back.health, verdict: "degraded" as const } };
       expect(stepOf(degraded, { sight: busy() })).toBe("suspect");
-      const event = (action: Action | undefined) =>
-        action?.kind === "advance" ? action.event : null;
+      const event = (action: Told["action"]) => (action?.kind === "advance" ? action.event : null);
       const other = (node: Node) => event(ask(node, { sight: busy() }).action);
       expect(other({ ...back, order: orderOf("replace") })).toBe("node.draining");
       expect(other({ ...back, session: null })).toBe("node.draining");

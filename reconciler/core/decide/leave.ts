@@ -8,10 +8,10 @@ import type { Payload } from "../../../schema/operation.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import { type DrainSight, isOwned, isWell, type Sight, verdictOfNode, workOn } from "../fleet.ts";
 import { reopened } from "../fold/call-off.ts";
-import { sayEndRefused } from "../fold/ending.ts";
+import { endRefusedOf } from "../fold/ending.ts";
 import { isReplaced } from "../safety/in-flight.ts";
 import type { Scope } from "./decide.ts";
-import { jobEndOf, overdueAt, sayJobEnd } from "./job-end.ts";
+import { jobEndOf, jobWait, overdueAt } from "./job-end.ts";
 import { darkness } from "./kube.ts";
 import { keptBy } from "../kubernetes/hold.ts";
 import {
@@ -27,6 +27,9 @@ import { lossOf, type PlanBuilder } from "./node.ts";
 import { isResting } from "../turn/backoff.ts";
 import { reopenedInSlurm, slurmDarkness } from "./slurm.ts";
 import { SWEEP_MS } from "./sweep.ts";
+import { type Cause, sayCause } from "../say/cause.ts";
+import type { Dark } from "../say/hold.ts";
+import type { WaitCause } from "../say/wait.ts";
 
 export type PhaseOf<K extends Phase["kind"]> = Extract<Phase, { kind: K }>;
 type Draining = PhaseOf<"draining">;
@@ -60,13 +63,15 @@ export function decideOrder(node: Node, scope: Scope, plan: PlanBuilder): void {
   if (forced !== null) {
     return plan.advance(terminating(sight, purpose), "node.terminating", [forced]);
   }
-  plan.effect(drainPayload(node, scope, purpose, order.timeoutMs), [order.why]);
+  plan.effect(drainPayload(node, scope, purpose, order.timeoutMs), [
+    { code: "ordered", why: order.why },
+  ]);
 }
 
 /** The reason of an order that ends the instance without a drain, or `null`. */
-function forcedEnd({ order, instance }: Node): string | null {
+function forcedEnd({ order, instance }: Node): Cause | null {
   if (order?.force !== true || order.goal === "drain" || instance === null) return null;
-  return `${order.why} (forced by ${order.by})`;
+  return { code: "forced", why: order.why, by: order.by };
 }
 
 export function drainPayload(
@@ -88,10 +93,10 @@ export function drainPayload(
 }
 
 /** Why nothing replaces the node: the pool no longer wants its slot. */
-function givenUp(node: Node, { candidates, desired, sight }: Scope): string | null {
+function givenUp(node: Node, { candidates, desired, sight }: Scope): Cause | null {
   if (!candidates.has(node.id) || !isReplaced(node)) return null;
   if (sight.blind.length > 0 || sight.frozen !== null) return null;
-  return `its slot is no longer wanted: pool ${node.pool} wants ${desired} nodes`;
+  return { code: "slot_unwanted", pool: node.pool ?? "", wanted: desired };
 }
 
 export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
@@ -101,14 +106,14 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
     return plan.advance({ ...phase, purpose: "scale_down" }, "node.draining", [surplus]);
   }
   if (phase.purpose === "surplus" && node.cordon.product === null) {
-    const why = "no slot needs this instance";
-    return plan.effect({ kind: "cordon", why, cause: "surplus" }, [why]);
+    const why: Cause = { code: "surplus" };
+    return plan.effect({ kind: "cordon", why: sayCause(why), cause: "surplus" }, [why]);
   }
   const over = phase.drainedAt !== null;
   if (over && node.order !== null) return decideDrained(node, phase, scope, plan);
-  const ended = (because: string, emptied: boolean): void =>
+  const ended = (because: Cause, emptied: boolean): void =>
     plan.advance({ ...phase, drainedAt: sight.now, emptied }, "node.drained", [because]);
-  const drained = (because: string): void => ended(because, false);
+  const drained = (because: Cause): void => ended(because, false);
   const loss = lossOf(node, scope);
   if (!over && loss !== null && node.health.silentSince !== null) return drained(loss);
   const forced = forcedEnd(node);
@@ -119,7 +124,7 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const proof = (node.session?.definitive ?? false) && !hasSuspendedFinding(node, scope);
   const isRepair = isForRepair(phase) && node.order === null && node.session !== null;
   if (isRepair && !proof && isWell(node)) {
-    const because = ["recovered before the drain ended: the repair is cancelled"];
+    const because: Cause[] = [{ code: "cancelled" }];
     return plan.advance({ kind: "suspect", since: sight.now }, "node.recovered", because);
   }
   if (needsSecond(node, phase, scope, plan)) return;
@@ -127,11 +132,11 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   const came = cameAfter(node, phase, left);
   if (came !== null) return plan.advance(reopened(phase, sight.now), "node.draining", [came]);
   if (over) return decideDrained(node, phase, scope, plan);
-  const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);
+  const dark = darkness(node, scope) ?? darkWork(left);
   // While the cluster does not answer, no deadline replaces an observation.
   if (dark !== null) return plan.wait("blind", dark);
   if (left.kind === "empty" && left.seenAt >= phase.since) {
-    return ended("no work is left on it", true);
+    return ended({ code: "empty" }, true);
   }
   // Time in which no pod could be evicted is not counted.
   const extendedAt = left.kind === "busy" ? (left.deadlineAt ?? 0) : 0;
@@ -143,31 +148,35 @@ export function decideDraining(node: Node, phase: Draining, scope: Scope, plan: 
   if (end !== null && sight.now >= end.at) {
     const veto = pausedBy(node, scope) ?? blindness(sight);
     if (veto !== null) return plan.refuse(veto);
-    return plan.effect(end.payload, ["its drain deadline passed with jobs in Slurm"]);
+    return plan.effect(end.payload, [{ code: "jobs_overdue" }]);
   }
   const endAt = deadlineAt === null ? null : overdueAt(phase, deadlineAt, scope.pool);
   if (endAt !== null && sight.now >= endAt) return decideOverdue(node, left, scope, plan, drained);
   if (left.kind === "unknown") return decideUnknown(phase, left.forMs, scope, plan, drained);
   if (left.kind !== "busy") {
-    return plan.wait("drain", "waits for a process list that is newer than its cordon");
+    return plan.wait("drain", { code: "list_is_old" });
   }
+  const work = left.message;
   if (phase.sawWork !== true)
-    return plan.advance({ ...phase, sawWork: true }, "node.draining", [left.message]);
+    return plan.advance({ ...phase, sawWork: true }, "node.draining", [{ code: "work", work }]);
   const kept = node.order === null ? keptBy(node, scope) : null;
-  if (kept !== null) return plan.wait("human", `${kept}; ${left.message}`);
+  if (kept !== null) return plan.wait("human", { code: "work_kept", kept, work });
   // While a hold or a pause is active, no end can be predicted.
-  if (left.paused === true || endAt === null) return plan.wait("drain", left.message);
+  if (left.paused === true || endAt === null) return plan.wait("drain", { code: "work", work });
   const isTold = phase.jobsToldAt !== undefined;
   const isCut = endsAtDeadline(node, scope.pool);
-  const said = sayJobEnd(left, end, { pool: scope.pool, isCut, isTold });
-  plan.wait("drain", said, end?.at ?? endAt);
+  const jobs = jobWait(left, end, { pool: scope.pool, isCut, isTold });
+  plan.wait("drain", jobs, end?.at ?? endAt);
 }
 
+const darkWork = (left: DrainSight): Dark | null =>
+  left.kind === "dark" ? { code: "work_dark", said: left.message } : null;
+
 /** Work on a drained node that no scheduler kept off it, while a hold or a freeze kept the node. */
-function cameAfter({ kube, slurm }: Node, phase: Draining, left: DrainSight): string | null {
+function cameAfter({ kube, slurm }: Node, phase: Draining, left: DrainSight): Cause | null {
   if (phase.drainedAt === null || phase.emptied !== true || left.kind !== "busy") return null;
   if (kube != null || slurm !== null) return null;
-  return `work came after it was drained: ${left.message}`;
+  return { code: "work_came", work: left.message };
 }
 
 /** Answers for a node whose surge lost its verified replacement: its end would leave a gap. */
@@ -178,12 +187,12 @@ function needsSecond(node: Node, phase: Draining, scope: Scope, plan: PlanBuilde
   if (instance === null || isOwned(node)) return false;
   const second = (scope.bySlot.get(slot) ?? []).find(({ id }) => id !== node.id);
   if (second === undefined) {
-    const because = [`slot ${slot} lost its replacement: another one comes first (surge)`];
+    const because: Cause[] = [{ code: "replacement_lost", slot }];
     plan.advance({ kind: "suspect", since: scope.sight.now }, "node.suspect", because);
     return true;
   }
   if (second.phase.kind !== "terminating" || phase.drainedAt === null) return false;
-  plan.wait("confirmation", `its replacement ${second.id} is being ended`);
+  plan.wait("confirmation", { code: "replacement_ends", node: second.id });
   return true;
 }
 
@@ -197,20 +206,23 @@ function decideUnknown(
   forMs: number,
   scope: Scope,
   plan: PlanBuilder,
-  drained: (why: string) => void,
+  drained: (why: Cause) => void,
 ): void {
   const { sight } = scope;
   if (phase.sawWork === true) {
-    const why = "work was seen on it, and whether it has ended is unknown";
-    return plan.wait("drain", why, phase.deadlineAt > 0 ? phase.deadlineAt : null);
+    return plan.wait(
+      "drain",
+      { code: "work_seen" },
+      phase.deadlineAt > 0 ? phase.deadlineAt : null,
+    );
   }
   const { unknownWaitMs } = scope.pool?.drain ?? DRAIN_DEFAULT;
   // "Unknown" counts only while it could have been known: a restart is no drain.
   const waitedMs = Math.min(forMs, sight.now - phase.since);
   if (waitedMs >= unknownWaitMs) {
-    return drained(`the work on it is unknown; waited ${Math.round(unknownWaitMs / 1000)} s`);
+    return drained({ code: "work_unknown", seconds: Math.round(unknownWaitMs / 1000) });
   }
-  plan.wait("drain", "the work on it is unknown", sight.now + unknownWaitMs - waitedMs);
+  plan.wait("drain", { code: "work_unknown" }, sight.now + unknownWaitMs - waitedMs);
 }
 
 /** Whether the node ends at its drain's deadline although work is left on it. */
@@ -226,29 +238,28 @@ function decideOverdue(
   left: DrainSight,
   scope: Scope,
   plan: PlanBuilder,
-  drained: (why: string) => void,
+  drained: (why: Cause) => void,
 ): void {
-  const what = left.kind === "busy" ? left.message : "the work on it is unknown";
   if (endsAtDeadline(node, scope.pool)) {
-    return drained(`its drain deadline passed and its work is cut off: ${what}`);
+    return drained({ code: "cut_off", work: left.kind === "busy" ? left.message : null });
   }
-  const why = "its drain deadline passed with work still on it";
-  const held: Phase = { kind: "held", since: scope.sight.now, heldBy: "navarch", why };
+  const why: Cause = { code: "overdue" };
+  const text = sayCause(why);
+  const held: Phase = { kind: "held", since: scope.sight.now, heldBy: "navarch", why: text };
   plan.advance(held, "node.held", [why], "held");
 }
 
 /** The wait of a node that a person cordoned, unless the person also ordered something. */
 export function cordonedBy({ cordon, order }: Node): Veto | null {
   if (cordon.human === null || order !== null) return null;
-  const message = `cordoned by ${cordon.human.by}: uncordon it, or order its replacement`;
-  return { reason: "human", message, until: null };
+  return vetoIf("human", { code: "cordoned_drain", by: cordon.human.by });
 }
 
 function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
   // A drain order keeps the node empty, whatever it was drained for.
   if (node.order?.goal === "drain" || (phase.purpose === "operator" && node.order === null)) {
-    return plan.wait("human", "drained as ordered: uncordon it, terminate it or replace it");
+    return plan.wait("human", { code: "drained_as_ordered" });
   }
   // A surplus with a person's cordon is a machine that was believed to be gone, and is back.
   const isTheirs = isForRepair(phase) || phase.purpose === "surplus";
@@ -268,21 +279,28 @@ function decideDrained(node: Node, phase: Draining, scope: Scope, plan: PlanBuil
     const { provider, id } = node.instance;
     const bootId = node.agent?.bootId ?? null;
     const payload = { kind: "reboot", provider, instanceId: id, bootId } as const;
-    return plan.effect(payload, ["drained for its reboot"]);
+    return plan.effect(payload, [{ code: "drained_for_reboot" }]);
   }
-  plan.advance(terminating(sight, purposeAfter(node, phase)), "node.terminating", ["drained"]);
+  plan.advance(terminating(sight, purposeAfter(node, phase)), "node.terminating", [
+    { code: "drained" },
+  ]);
 }
 
 /** Drained, and nothing to terminate: Navarch did not buy the machine. */
 function decideEmptied(node: Node, phase: Draining, scope: Scope, plan: PlanBuilder): void {
   const isRepaired = isWell(node) && (node.health.lastCheckAt ?? 0) >= phase.since;
   if (phase.purpose === "repair" && node.order === null && isRepaired) {
-    const because = ["its checks are clean again: it was repaired"];
+    const because: Cause[] = [{ code: "repaired" }];
     return plan.advance({ kind: "suspect", since: scope.sight.now }, "node.recovered", because);
   }
-  const gone = `\`navarch forget ${node.id}\` once the machine is gone`;
-  const next = phase.purpose === "repair" ? "repair it: it comes back by itself" : "uncordon it";
-  plan.wait("not_ours", `drained, and this fleet did not buy it: ${next}, or ${gone}`);
+  const isRepair = phase.purpose === "repair";
+  plan.wait("not_ours", { code: "drained_unbought", node: node.id, isRepair });
+}
+
+/** The cloud's refusal to end it; `null` = none. */
+export function endRefused(node: Node): WaitCause | null {
+  const refused = endRefusedOf(node);
+  return refused === null ? null : { code: "end_refused", ...refused };
 }
 
 /** An order that came while it was emptied for a repair overtakes the repair. */
@@ -290,9 +308,6 @@ function purposeAfter({ order }: Node, { purpose }: Draining): Purpose {
   if (purpose !== "repair") return purpose;
   return order?.goal === "replace" ? "replace" : "operator";
 }
-
-/** Of a row that has no more. */
-const REFUSED = "the last request to terminate it was refused";
 
 export function decideTerminating(
   node: Node,
@@ -306,18 +321,18 @@ export function decideTerminating(
   if (surplus !== null) {
     return plan.advance({ ...phase, purpose: "scale_down" }, "node.terminating", [surplus]);
   }
-  const gone = (because: string): void =>
+  const gone = (because: Cause): void =>
     plan.advance(
       { kind: "gone", since: sight.now, purpose: phase.purpose },
       "node.terminated",
       [because],
       node.session === null ? null : "replaced",
     );
-  if (instance === null) return gone("nothing was bought for it");
+  if (instance === null) return gone({ code: "never_bought" });
   if (instance.state === "terminated") {
     const { host, id } = instance;
-    if (host !== undefined) return gone(`host ${host.name} is released and runs on`);
-    return gone(`the cloud confirms the end of instance ${id}`);
+    if (host !== undefined) return gone({ code: "released", host: host.name });
+    return gone({ code: "end_confirmed", id });
   }
   const loss = lossOf(node, scope);
   // Absence counts only after the termination was requested: a listing may be wrong, and an
@@ -326,14 +341,14 @@ export function decideTerminating(
   if (phase.accepted !== null && sight.now - phase.accepted < ASK_AGAIN_MS) {
     return plan.wait(
       "confirmation",
-      `instance ${instance.id} is ${instance.state}, still billed`,
+      { code: "still_billed", id: instance.id, state: instance.state },
       phase.accepted + ASK_AGAIN_MS,
     );
   }
   const paused = pausedBy(node, scope);
   if (paused !== null) return plan.refuse(paused);
   if (isResting(phase.notBefore, sight.now))
-    return plan.wait("backoff", sayEndRefused(node) ?? REFUSED, phase.notBefore);
+    return plan.wait("backoff", endRefused(node) ?? { code: "end_was_refused" }, phase.notBefore);
   const blind = node.order?.force === true ? null : blindness(sight);
   if (blind !== null) return plan.refuse(blind);
   const held = heldByCloud(node, sight);
@@ -341,15 +356,16 @@ export function decideTerminating(
   const provider = sight.providers.get(instance.provider);
   const unavailable = provider?.unavailable ?? null;
   if (unavailable !== null) {
-    const message = `${instance.provider}: ${unavailable}; ${instance.id} is billed`;
-    return plan.wait("provider", message);
+    const { provider: name, id } = instance;
+    const why = { code: "end_unavailable", provider: name, said: unavailable, id } as const;
+    return plan.wait("provider", why);
   }
   if (phase.purpose === "surplus" && !scope.sweep.take(node)) {
-    return plan.wait("budget", scope.sweep.tell(), sight.now + SWEEP_MS);
+    return plan.wait("budget", scope.sweep.full(), sight.now + SWEEP_MS);
   }
   const inService = reopenedInSlurm(node, scope);
   if (inService !== null) return plan.wait("drain", inService);
   plan.effect({ kind: "terminate", provider: instance.provider, instanceId: instance.id }, [
-    phase.purpose,
+    { code: "purpose", purpose: phase.purpose },
   ]);
 }

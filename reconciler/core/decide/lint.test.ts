@@ -1,10 +1,9 @@
 /** The laws that a plan may not break, each with a plan that breaks only that one. */
 import { describe, expect, test } from "bun:test";
-import type { Action } from "../../../schema/action.ts";
+import type { Action, Plan } from "../plan.ts";
 import type { InstanceId, NodeId, OperationId } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import type { Plan } from "../../../schema/plan.ts";
 import {
   drainingOf,
   endingOf,
@@ -30,6 +29,7 @@ import {
 } from "../../../test/world/part.ts";
 import { bootstrapPayload } from "./bootstrap.ts";
 import { lintPlan, soundPart } from "./lint.ts";
+import type { Cause } from "../say/cause.ts";
 
 const drained = drainingOf({ drainedAt: NOW - 5 });
 const advance = (to: Phase, node = "n"): Action => ({
@@ -40,7 +40,7 @@ const advance = (to: Phase, node = "n"): Action => ({
   because: [],
   session: null,
 });
-const effect = (payload: Payload, node = "n", because: string[] = []): Action => ({
+const effect = (payload: Payload, node = "n", because: Cause[] = []): Action => ({
   kind: "effect",
   node: node as NodeId,
   payload,
@@ -96,7 +96,7 @@ test("a plan that does nothing about a node must say why", () => {
     node: node.id,
     pool: node.pool,
     reason: "human",
-    message: "",
+    why: { code: "no_slot" },
     until: null,
   } as const;
   expect(lint([node], [], {}, [wait])).toEqual([]);
@@ -300,13 +300,19 @@ describe("the budget of a pool", () => {
     sickOf(id, { slot, ...over }, held);
   const three = [sick("a", 0), sick("b", 1), sick("c", 2, { cordon: OURS })];
   const waitFor = (nodes: Node[]): Plan["waits"] =>
-    nodes.map(({ id, pool }) => ({ node: id, pool, reason: "human", message: "", until: null }));
+    nodes.map(({ id, pool }) => ({
+      node: id,
+      pool,
+      reason: "human",
+      why: { code: "no_slot" },
+      until: null,
+    }));
   const over = (
     nodes: Node[],
     ids: string[],
     setting: Setting,
     payload: Payload = cordon,
-    because: string[] = [],
+    because: Cause[] = [],
   ) =>
     lint(
       nodes,
@@ -332,7 +338,9 @@ describe("the budget of a pool", () => {
     expect(over(three, ["a"], max(0), { ...cordon, cause: "scale_down" })).toEqual([]);
     // Words at the start of its evidence are no permission.
     const words = { ...cordon, why: "scale down: pool p wants 1 nodes" };
-    expect(over(three, ["a"], max(0), words, [words.why])).not.toEqual([]);
+    expect(over(three, ["a"], max(0), words, [{ code: "ordered", why: words.why }])).not.toEqual(
+      [],
+    );
     expect(over([nodeOf("a")], ["a"], max(0))).toEqual([]);
     const quiet = { ...sick("a", 0), health: nodeOf("x").health };
     expect(over([quiet], ["a"], max(0))).toEqual([]);

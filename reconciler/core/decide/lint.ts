@@ -4,11 +4,11 @@
  * actions of the breaching pool are withheld: a pool that stands still with a reason is safer than
  * a process that ends and restarts into the same plan.
  */
-import { isDestructive, type Action } from "../../../schema/action.ts";
+import { isDestructive, type Action } from "../plan.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../plan.ts";
 import { countsIn, desiredOf, type Fleet, isOwned, isUnbought, type Sight } from "../fleet.ts";
 import { strandedWhy } from "../reach.ts";
 import { shareOf } from "../safety/budget.ts";

@@ -4,10 +4,11 @@ import { blindness, mayTake, pausedBy, type Veto } from "./admit.ts";
 import type { Scope } from "./decide.ts";
 import { terminating } from "./leave.ts";
 import type { PlanBuilder } from "./node.ts";
+import type { Cause } from "../say/cause.ts";
 
 /** A veto, with what it stands in the way of. */
-export const prefixed = (veto: Veto, why: string): Veto => {
-  return { ...veto, message: `${why}, but ${veto.message}` };
+export const prefixed = (veto: Veto, why: Cause): Veto => {
+  return { ...veto, why: { code: "but", why, veto: veto.why } };
 };
 
 /**
@@ -19,7 +20,7 @@ export function lose(
   node: Node,
   scope: Scope,
   plan: PlanBuilder,
-  why: string,
+  why: Cause,
   purpose: "lost" | "failed" = "lost",
 ): void {
   const { sight, pool } = scope;
@@ -30,10 +31,10 @@ export function lose(
     const paused = pausedBy(node, scope);
     if (paused !== null) return plan.refuse(prefixed(paused, why));
     if (node.cordon.human !== null && node.order === null) {
-      return plan.wait("human", `${why}, but ${node.cordon.human.by} has cordoned it`);
+      return plan.wait("human", { code: "lost_cordoned", why, by: node.cordon.human.by });
     }
     if (pool !== null && !pool.health.autoReplace) {
-      return plan.wait("not_ours", `${why}, and auto_replace is off for pool ${pool.name}`);
+      return plan.wait("not_ours", { code: "lost_kept", why, pool: pool.name });
     }
     if (!mayTake(node, "replace", scope, plan)) return;
   }

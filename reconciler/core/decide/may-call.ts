@@ -9,13 +9,14 @@ import { doubleOf } from "../fold/listing.ts";
 import { keptBy } from "../kubernetes/hold.ts";
 import { strandedCall, strandedWhy } from "../reach.ts";
 import { isDefinitive } from "../safety/evident.ts";
-import { sayTheirs } from "./admit.ts";
+import { theirsOn } from "./admit.ts";
 import { reopenedInSlurm } from "./slurm.ts";
+import type { Held } from "../say/hold.ts";
 
 /** Why a call that ends or empties the node, which others hold in a scheduler, waits for them. */
-export function heldCall({ payload }: Operation, node: Node, sight: Sight): string | null {
+export function heldCall({ payload }: Operation, node: Node, sight: Sight): Held | null {
   if (!destroys(payload)) return null;
-  const held = node.order === null ? (keptBy(node, { sight }) ?? sayTheirs(node)) : null;
+  const held = node.order === null ? (keptBy(node, { sight }) ?? theirsOn(node)) : null;
   return held ?? (payload.kind === "terminate" ? reopenedInSlurm(node, { sight }) : null);
 }
 

@@ -7,6 +7,7 @@ import type { ProviderSight } from "../fleet.ts";
 import { guardKey } from "../safety/guard.ts";
 import type { Rest } from "../safety/rest.ts";
 import { type Buyer, createRequest, nextOffer, nodeIdOf, offersOf } from "./offer.ts";
+import { sayWait } from "../say/wait.ts";
 
 const [ref] = poolOf().providers;
 if (ref === undefined) throw new Error("no provider");
@@ -104,8 +105,12 @@ describe("nextOffer()", () => {
     priceOf: () => null,
     ...over,
   });
-  const next = (over: Partial<Buyer> = {}, state: Over = {}, of = two) =>
-    nextOffer(of, poolStateOf(1, state), buyer(over));
+  const next = (over: Partial<Buyer> = {}, state: Over = {}, of = two) => {
+    const answer = nextOffer(of, poolStateOf(1, state), buyer(over));
+    if (answer.kind === "offer") return answer;
+    const { why, ...wait } = answer;
+    return { ...wait, message: sayWait(why) };
+  };
   const key = (answer: ReturnType<typeof next>) =>
     answer.kind === "offer" ? answer.offer.key : answer;
   const rest = (scope: string, notBefore: number, more: Partial<Rest> = {}): Rest => ({

@@ -17,6 +17,7 @@ import type { Veto } from "./admit.ts";
 import type { ProviderSight } from "../fleet.ts";
 import { rankOffers } from "./rank.ts";
 import { isResting } from "../turn/backoff.ts";
+import type { Bar } from "../say/limit.ts";
 
 export type Offer = PlaceAt & {
   key: string;
@@ -80,7 +81,7 @@ export type Buyer = {
 };
 
 /** Why nothing is bought at a place now. `isBrief`: worth the wait, before any later place. */
-type Bar = { why: string; until: number | null; isGuard?: true; isBrief?: true };
+type Barred = { why: Bar; until: number | null; isGuard?: true; isBrief?: true };
 
 /** A throttled provider is waited for: a later place costs more than these seconds. */
 const THROTTLE_MS = 30_000;
@@ -88,14 +89,14 @@ const THROTTLE_MS = 30_000;
 export function nextOffer(pool: PoolConfig, state: PoolState, buyer: Buyer): OfferAnswer {
   const unread = unreadOf(pool, buyer);
   if (unread !== null) {
-    const message = `${unread}: its prices and capacity are being read`;
-    return { kind: "wait", reason: "provider", until: null, message };
+    const why = { code: "offers_unread", provider: unread } as const;
+    return { kind: "wait", reason: "provider", until: null, why };
   }
-  const bars: Bar[] = [];
+  const bars: Barred[] = [];
   for (const offer of rankOffers(pool, offersOf(pool), buyer)) {
     const bar =
       providerBar(offer, buyer) ??
-      priceBar(offer, buyer.priceOf(offer)) ??
+      pricedOut(offer, buyer) ??
       restBar(offer, buyer) ??
       guardBar(pool, state, offer, buyer);
     if (bar === null) return { kind: "offer", offer };
@@ -105,12 +106,14 @@ export function nextOffer(pool: PoolConfig, state: PoolState, buyer: Buyer): Off
   const untils = bars.flatMap(({ until }) => until ?? []);
   const until = untils.length === 0 ? null : Math.min(...untils);
   const isGuarded = bars.some(({ isGuard }) => isGuard === true);
-  const why = [...new Set(bars.map((bar) => bar.why))];
   return {
     kind: "wait",
     reason: isGuarded ? "bootstrap_guard" : until === null ? "provider" : "backoff",
     until,
-    message: why.length === 0 ? "the pool names no place to buy" : why.join("; "),
+    why:
+      bars.length === 0
+        ? { code: "no_place" }
+        : { code: "barred", bars: bars.map((bar) => bar.why) },
   };
 }
 
@@ -124,42 +127,45 @@ function unreadOf(pool: PoolConfig, { providers }: Buyer): string | null {
   return unread?.name ?? null;
 }
 
-function providerBar({ provider }: Offer, { providers }: Buyer): Bar | null {
+function providerBar({ provider }: Offer, { providers }: Buyer): Barred | null {
   const sight = providers.get(provider);
-  if (sight === undefined || sight.unavailable !== null) {
-    return { why: `${provider}: ${sight?.unavailable ?? "no such provider"}`, until: null };
+  if (sight === undefined) return { why: { code: "no_provider", provider }, until: null };
+  if (sight.unavailable !== null) {
+    return { why: { code: "unavailable", provider, said: sight.unavailable }, until: null };
   }
-  if (sight.listed) return null;
-  return { why: `${provider}: not listed yet, so what exists there is not known`, until: null };
+  return sight.listed ? null : { why: { code: "unlisted", provider }, until: null };
+}
+
+function pricedOut(offer: Offer, buyer: Buyer): Barred | null {
+  const why = priceBar(offer, buyer.priceOf(offer));
+  return why === null ? null : { why, until: null };
 }
 
 /** Why the place is too expensive; an unknown price may be any. */
-export function priceBar({ key, maxPrice }: Offer, price: number | null): Bar | null {
+export function priceBar({ key, maxPrice }: Offer, price: number | null) {
   if (maxPrice === null || (price !== null && price <= maxPrice)) return null;
-  const cap = `max_price is $${maxPrice.toFixed(2)}/h`;
-  const why = price === null ? "its price is unknown" : `it costs $${price.toFixed(2)}/h`;
-  return { why: `${sayScope(key)}: ${why}, and ${cap}`, until: null };
+  return { code: "too_dear", place: sayScope(key), price, max: maxPrice } as const;
 }
 
 /** The place rests, or one purchase must show first that the rest is over. */
-function restBar(offer: Offer, buyer: Buyer): Bar | null {
+function restBar(offer: Offer, buyer: Buyer): Barred | null {
   const { key } = offer;
   const place = sayScope(key);
   const sight = buyer.providers.get(offer.provider)?.offers?.get(key);
   for (const rest of restsOf(buyer.facts, offer)) {
     if (rest.isOpen) continue;
-    const { notBefore, scope, message } = rest;
+    const { notBefore, scope } = rest;
+    const after = { place, class: rest.class, said: rest.message };
     if (holds(rest, sight?.availableSince ?? null, buyer.now)) {
-      const bar: Bar = { why: `${place} rests after ${rest.class}: ${message}`, until: notBefore };
+      const bar: Barred = { why: { code: "rests", ...after }, until: notBefore };
       const isBrief = rest.class === "rate_limit" && notBefore - buyer.now <= THROTTLE_MS;
       return isBrief ? { ...bar, isBrief } : bar;
     }
     if (rest.class === "rate_limit" || !buyer.asking.has(scope)) continue;
-    const why = `${place}: one purchase is tried first after ${rest.class}: ${message}`;
-    return { why, until: null };
+    return { why: { code: "tried_first", ...after }, until: null };
   }
   if (sight?.available !== false || !buyer.asking.has(key)) return null;
-  return { why: `${place}: shows no capacity, so one purchase is tried first`, until: null };
+  return { why: { code: "no_capacity", place }, until: null };
 }
 
 /** Whether a rest still keeps purchases away. `availableSince` is its place's. */
@@ -172,15 +178,15 @@ function isCapacityBack(rest: Rest, availableSince: number | null): boolean {
   return rest.class === "capacity" && availableSince !== null && availableSince > rest.at;
 }
 
-function guardBar(pool: PoolConfig, state: PoolState, offer: Offer, buyer: Buyer): Bar | null {
+function guardBar(pool: PoolConfig, state: PoolState, offer: Offer, buyer: Buyer): Barred | null {
   const key = guardKey(pool, offer.key);
   const guard = guardOf(state, key);
   if (guard === null || !isSuspect(guard)) return null;
-  const resting = isResting(guard.notBefore, buyer.now);
+  const { failures, notBefore } = guard;
+  const resting = isResting(notBefore, buyer.now);
   if (!resting && !buyer.trying.has(key)) return null;
-  const next = resting ? "the next is tried later" : "one is tried first";
-  const why = `${offer.key}: ${guard.failures} nodes in a row did not come up; ${next}`;
-  return { why, until: resting ? guard.notBefore : null, isGuard: true };
+  const why = { code: "guarded", place: offer.key, failures, isResting: resting } as const;
+  return { why, until: resting ? notBefore : null, isGuard: true };
 }
 
 /**

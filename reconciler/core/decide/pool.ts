@@ -6,19 +6,22 @@
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { Plan, WaitReason } from "../../../schema/plan.ts";
+import type { Plan } from "../plan.ts";
+import type { WaitReason } from "../../../schema/plan.ts";
 import { isUnbought, type Sight } from "../fleet.ts";
 import { fills } from "../scaling/candidate.ts";
 import { isPowered, wantedSlots } from "../slurm/power-save.ts";
 import { impairmentOf } from "../safety/impaired.ts";
-import { sayEndRefused } from "../fold/ending.ts";
-import { sayStranded, strandedIn } from "../reach.ts";
+import { strandedIn } from "../reach.ts";
 import { frozen, heldPool } from "./admit.ts";
 import { strangerVeto } from "../stranger.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
 import { nodeIdOf } from "./offer.ts";
 import { nextGenOf } from "./repair.ts";
+import { endRefused } from "./leave.ts";
+import type { Cause } from "../say/cause.ts";
+import type { WaitCause } from "../say/wait.ts";
 
 /** Nodes admitted by one plan for one pool: a large pool grows in steps. */
 const ADMIT_MAX = 50;
@@ -27,22 +30,22 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const { fleet, sight, desired } = scope;
   const state = fleet.pools.get(pool.name);
   if (state === undefined) return;
-  const wait = (reason: WaitReason, message: string, until: number | null = null): void =>
-    void plan.waits.push({ node: null, pool: pool.name, reason, message, until });
+  const wait = (reason: WaitReason, why: WaitCause, until: number | null = null): void =>
+    void plan.waits.push({ node: null, pool: pool.name, reason, why, until });
   // Reported even while nothing is missing: nothing could be replaced.
   const hindrance = hindranceOf(pool, sight);
   if (hindrance?.known === true) {
-    wait("bootstrap", `no machine can be set up: ${hindrance.message}`);
+    wait("bootstrap", { code: "cannot_set_up", why: hindrance.why });
   }
   const impairments = impairmentsOf(pool, sight);
-  for (const message of impairments) wait("provider", message);
+  for (const why of impairments) wait("provider", why);
   const here = new Map(nodes.map((node) => [node.id, node]));
   const { operations } = fleet;
   for (const lost of strandedIn({ nodes: here, operations }, sight.providers)) {
-    wait("provider", sayStranded(lost));
+    wait("provider", { code: "stranded_nodes", why: lost.why, nodes: lost.nodes.length });
   }
   for (const node of nodes) {
-    const refused = sayEndRefused(node);
+    const refused = endRefused(node);
     if (refused !== null) wait("provider", refused);
   }
   const { filled, live, adopted } = occupancyOf(nodes);
@@ -53,20 +56,19 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
   const missing = named?.length ?? desired - filled.size - adopted;
   if (missing <= 0) return;
   const paused = frozen(sight) ?? heldPool(state, sight) ?? strangerVeto(pool, fleet, sight);
-  if (paused !== null) return wait(paused.reason, paused.message, paused.until);
-  const missed = missing === 1 ? "1 node is missing" : `${missing} nodes are missing`;
+  if (paused !== null) return wait(paused.reason, paused.why, paused.until);
   if (pool.providers.length === 0) {
-    return wait("provider", `${missed}, and the pool names no provider to buy them at`);
+    return wait("provider", { code: "no_provider_named", missing });
   }
   const providers = pool.providers.map((ref) => sight.providers.get(ref.name));
   if (!providers.some((provider) => provider?.listed)) {
     if (impairments.length === providers.length) return;
-    const why = providers.map((provider) => provider?.unavailable ?? "not listed yet").join("; ");
-    return wait("provider", `${missed}, but what exists at the providers is not known: ${why}`);
+    const said = providers.map((provider) => provider?.unavailable ?? null);
+    return wait("provider", { code: "nothing_listed", missing, said });
   }
   if (hindrance?.total === true) {
     if (hindrance.known) return;
-    return wait("bootstrap", `${missed}, and nothing is bought: ${hindrance.message}`);
+    return wait("bootstrap", { code: "missing_unset", missing, why: hindrance.why });
   }
   const first = nextGenOf(state, plan);
   let gen = first;
@@ -75,11 +77,13 @@ export function decidePool(nodes: Node[], scope: Scope, pool: PoolConfig, plan: 
     const node = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
     if (fleet.nodes.has(node)) {
       // Its agent reported before the cloud listed it: it exists, and nothing is bought.
-      return wait("provider", `the agent of ${node} reports, but no list shows its machine`);
+      return wait("provider", { code: "machine_unlisted", node });
     }
     const before = lastOf(fleet.nodes.values(), pool.name, slot);
-    const because =
-      before === null ? `pool ${pool.name} wants ${desired} nodes` : `takes the place of ${before}`;
+    const because: Cause =
+      before === null
+        ? { code: "pool_wants", pool: pool.name, wanted: desired }
+        : { code: "place_of", node: before };
     const admit = { kind: "admit", node, pool: pool.name, slot, gen, replaces: before } as const;
     plan.actions.push({ ...admit, because: [because] });
     gen += 1;
@@ -108,13 +112,12 @@ function occupancyOf(nodes: readonly Node[]) {
 }
 
 /** The pool's providers that deliver no machines, with the reason. */
-function impairmentsOf(pool: PoolConfig, sight: Sight): string[] {
+function impairmentsOf(pool: PoolConfig, sight: Sight): WaitCause[] {
   return pool.providers.flatMap(({ name }) => {
     const provider = sight.providers.get(name);
-    const why = impairmentOf(provider);
-    if (why === null) return [];
-    const what = provider?.unavailable === null ? "" : "nothing can be bought there: ";
-    return [`provider ${name}: ${what}${why}`];
+    const said = impairmentOf(provider);
+    const isUnavailable = provider?.unavailable !== null;
+    return said === null ? [] : [{ code: "impaired", provider: name, isUnavailable, said }];
   });
 }
 

@@ -5,12 +5,13 @@
 import type { InstanceFact, Node } from "../../../schema/node.ts";
 import { isOwned } from "../fleet.ts";
 import { noticeOf } from "../fold/notice.ts";
-import { sayNotice } from "../fold/trouble.ts";
+import { announced } from "../fold/trouble.ts";
 import { blindness, pausedBy, vetoIf } from "./admit.ts";
 import type { Scope } from "./decide.ts";
 import { darkness } from "./kube.ts";
 import { cordonedBy, drainPayload } from "./leave.ts";
 import type { PlanBuilder } from "./node.ts";
+import { type Cause, sayCause } from "../say/cause.ts";
 
 type Notice = NonNullable<InstanceFact["notice"]>;
 
@@ -37,9 +38,10 @@ export function decidePreempted(node: Node, notice: Notice, scope: Scope, plan: 
     pausedBy(node, scope) ??
     cordonedBy(node);
   if (veto !== null) return plan.refuse(veto);
-  const why = sayNotice(node.instance?.provider ?? "the cloud", notice);
+  const announcement = announced(node.instance?.provider, notice);
+  const why: Cause = { code: "notice", notice: announcement };
   if (node.cordon.product === null) {
-    return plan.effect({ kind: "cordon", why, cause: "preempted" }, [why]);
+    return plan.effect({ kind: "cordon", why: sayCause(why), cause: "preempted" }, [why]);
   }
   const drain = drainPayload(node, scope, "preempted", null);
   if (notice.atMs === null) return plan.effect(drain, [why]);
@@ -47,7 +49,6 @@ export function decidePreempted(node: Node, notice: Notice, scope: Scope, plan: 
   const gracePeriodMs = drain.gracePeriodMs < 0 ? -1 : Math.min(drain.gracePeriodMs, leftMs);
   const deadlineAt = sight.now + leftMs;
   const isShort = gracePeriodMs !== drain.gracePeriodMs;
-  const seconds = Math.round(leftMs / 1_000);
-  const cut = `work that needs longer than ${seconds} s is cut off`;
+  const cut: Cause = { code: "cut_short", seconds: Math.round(leftMs / 1_000) };
   plan.effect({ ...drain, deadlineAt, gracePeriodMs }, isShort ? [why, cut] : [why]);
 }

@@ -6,7 +6,7 @@
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../plan.ts";
 import type { Suppression } from "../../../schema/suppression.ts";
 import {
   isLostToCluster,
@@ -19,7 +19,7 @@ import {
   verdictOfNode,
 } from "../fleet.ts";
 import { isEvident } from "../safety/evident.ts";
-import { lossDoubt, lossOfNode, sayOutNext } from "../safety/cluster-loss.ts";
+import { lossDoubt, lossOfNode } from "../safety/cluster-loss.ts";
 import { relapseOf } from "../safety/relapse.ts";
 import { hindranceOf } from "./bootstrap.ts";
 import type { Scope } from "./decide.ts";
@@ -33,7 +33,7 @@ import {
   hasSuspendedFinding,
   mayTake,
   pausedBy,
-  sayTheirs,
+  theirsOn,
   type Veto,
   vetoIf,
 } from "./admit.ts";
@@ -41,7 +41,7 @@ import { lose } from "./lose.ts";
 import { nextRung } from "./ladder.ts";
 import { cordonedBy, decideOrder, drainPayload, type PhaseOf } from "./leave.ts";
 import { lossOf, type PlanBuilder } from "./node.ts";
-import { sayCalledOff, sayResume } from "../fold/uncordon.ts";
+import { calledOffAt, resumeOf } from "../fold/uncordon.ts";
 import { isSuppressed } from "../fold/suppression.ts";
 import { isPowered } from "../slurm/power-save.ts";
 import { darkness, lackOf } from "./kube.ts";
@@ -50,6 +50,8 @@ import { decidePreempted, preemptionOf } from "./preempted.ts";
 import { isResting } from "../turn/backoff.ts";
 import { nodeIdOf } from "./offer.ts";
 import { slurmNoteOf } from "./slurm.ts";
+import { type Cause, sayCause, sayCauses } from "../say/cause.ts";
+import type { WaitCause } from "../say/wait.ts";
 
 export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void {
   const { sight } = scope;
@@ -64,63 +66,63 @@ export function decideServing(node: Node, scope: Scope, plan: PlanBuilder): void
     return plan.advance({ kind: "suspect", since: sight.now }, "node.suspect", because, "open");
   }
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
-  if (loss !== null) return plan.wait("second_witness", doubted(loss));
+  if (loss !== null) return plan.wait("second_witness", { code: "doubted", loss });
   if (node.cordon.product !== null) {
     const kept = keptBy(node, scope);
     if (kept !== null) return plan.wait("human", kept);
     const keep = showsPersonsCordon(node);
-    return plan.effect({ kind: "uncordon", why: "the reason to cordon it has passed", keep }, [
-      `was: ${node.cordon.product.why}`,
+    const why = sayCause({ code: "passed" });
+    return plan.effect({ kind: "uncordon", why, keep }, [
+      { code: "was", why: node.cordon.product.why },
     ]);
   }
   const out = sight.kube === null ? null : outOfCluster(node);
   const inSlurm = slurmNoteOf(node, scope);
   const lack = lackOf(node, scope);
-  if (node.cordon.human !== null)
-    plan.wait("human", `cordoned by ${node.cordon.human.by}: ${node.cordon.human.why}`);
-  else if (verdict === "unhealthy" && node.waiver !== null)
-    plan.wait("human", formatSuppression(node, node.waiver));
+  if (node.cordon.human !== null) {
+    const { by, why } = node.cordon.human;
+    plan.wait("human", { code: "cordoned", by, why });
+  } else if (verdict === "unhealthy" && node.waiver !== null)
+    plan.wait("human", suppressedBy(node, node.waiver));
   else if (out !== null) waitOutOfCluster(node, out, scope, plan);
   else if (node.kube !== null && node.kube.others.length > 0)
-    plan.wait("human", `cordoned in Kubernetes by ${node.kube.others.join(", ")}`);
+    plan.wait("human", { code: "cordoned_in_kubernetes", by: node.kube.others });
   else if (inSlurm !== null) plan.wait("human", inSlurm);
   else if (lack !== null) plan.wait("human", lack);
   else if (node.pool !== null && scope.pool === null) {
-    const message = `its pool ${node.pool} is not in the configuration any more`;
-    plan.wait("not_ours", `${message}: it is billed until a person terminates it`);
+    plan.wait("not_ours", { code: "pool_unconfigured", pool: node.pool });
   }
 }
-
-const doubted = (loss: string): string =>
-  `${loss}, but its agent reports: the cloud is not trusted`;
 
 /** Its repair begins with a fold, once the time of the configuration is over. */
 function waitOutOfCluster(node: Node, out: OutOfCluster, scope: Scope, plan: PlanBuilder): void {
   const { notReadyAfterMs } = scope.timing;
-  const message = sayOutNext(node, out);
-  if (notReadyAfterMs === 0 || isUnbought(node)) return plan.wait("human", message);
+  const known = { ...out, node: isUnbought(node) ? null : node.id };
+  if (notReadyAfterMs === 0 || isUnbought(node)) {
+    return plan.wait("human", { code: "node_out", ...known });
+  }
   const doubt = lossDoubt(node, scope.fleet.nodes.values());
-  if (doubt !== null) return plan.wait("cluster", `${message}; it is not repaired: ${doubt}`);
-  const repair = `${message}; it is repaired unless that ends`;
-  plan.wait("cluster", repair, Math.max(out.since + notReadyAfterMs, scope.sight.now));
+  if (doubt !== null) return plan.wait("cluster", { code: "node_out_doubted", ...known, doubt });
+  const until = Math.max(out.since + notReadyAfterMs, scope.sight.now);
+  plan.wait("cluster", { code: "node_out_awaited", ...known }, until);
 }
 
 /** Why nothing repairs a node that a person uncordoned, and what resumes its repair. */
-function formatSuppression(node: Node, { by, why }: Suppression): string {
-  const faults = reasonsOf(node).join("; ");
-  const off = sayCalledOff(node);
-  if (off === null) return `returned to service by ${by} (${why}) despite: ${faults}`;
-  return `${off}, despite: ${faults}. ${sayResume(node)}`;
+function suppressedBy(node: Node, { by, why }: Suppression): WaitCause {
+  const causes = reasonsOf(node);
+  const off = calledOffAt(node);
+  if (off === null) return { code: "suppressed", by, why, causes };
+  return { code: "called_off", off, causes, resume: resumeOf(node) };
 }
 
 /** One reason per incident, its root (docs/reference/xid.md#incidents). */
-function reasonsOf(node: Node): string[] {
+function reasonsOf(node: Node): Cause[] {
   const incidents = groupIncidents(node.health.held).filter(({ result }) => result === "unhealthy");
-  const reasons = incidents.map(({ root, findings }) => {
-    const more = findings.length > 1 ? ` (and ${findings.length - 1} that follow from it)` : "";
-    return `${root.judgement.because}${more}`;
+  const reasons = incidents.map(({ root, findings }): Cause => {
+    const { because } = root.judgement;
+    return { code: "evidence", because, more: findings.length - 1 };
   });
-  if (node.health.silentSince !== null) reasons.push("its heartbeats stopped");
+  if (node.health.silentSince !== null) reasons.push({ code: "silent" });
   const loss = lossOfNode(node);
   if (loss !== null) reasons.push(loss);
   return reasons.slice(0, 8);
@@ -132,12 +134,14 @@ function decideScaleDown(node: Node, scope: Scope, plan: PlanBuilder): void {
     blindness(sight) ??
     frozen(sight) ??
     vetoIf("blind", darkness(node, scope)) ??
-    vetoIf("human", keptBy(node, scope) ?? sayTheirs(node));
+    vetoIf("human", keptBy(node, scope) ?? theirsOn(node));
   if (veto !== null) return plan.refuse(veto);
-  const by = isPowered(scope.pool) ? "Slurm suspended it, " : "";
-  const why = `scale down: ${by}pool ${node.pool} wants ${scope.desired} nodes`;
+  const why: Cause = {
+    ...{ code: "scale_down", pool: node.pool ?? "", wanted: scope.desired },
+    isSuspended: isPowered(scope.pool),
+  };
   if (node.cordon.product === null) {
-    return plan.effect({ kind: "cordon", why, cause: "scale_down" }, [why]);
+    return plan.effect({ kind: "cordon", why: sayCause(why), cause: "scale_down" }, [why]);
   }
   plan.effect(drainPayload(node, scope, "scale_down", null), [why]);
 }
@@ -165,10 +169,10 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
     return decideIsolation(node, scope, plan, proof);
   if (!reached) {
     if (silent && node.health.verdict !== "unhealthy") return waitUnheard(node, plan);
-    const run = `${node.health.unhealthyRun} of ${threshold} consecutive unhealthy evaluations`;
+    const { unhealthyRun: run } = node.health;
     return plan.wait(
       "threshold",
-      `${run}: ${reasonsOf(node).join("; ")}`,
+      { code: "threshold", run, of: threshold, causes: reasonsOf(node) },
       node.health.lastCountedAt + scope.timing.checkIntervalMs,
     );
   }
@@ -179,7 +183,7 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
   const veto = vetoRepair(node, scope) ?? (inPlace ? null : vetoReplacement(node, scope));
   if (veto !== null) return plan.refuse(veto);
   if (isResting(until, scope.sight.now)) {
-    return plan.wait("backoff", "the last reboot did not cure it; the next one waits", until);
+    return plan.wait("backoff", { code: "reboot_rests" }, until);
   }
   const relapse = inPlace ? null : vetoRelapse(node, scope);
   if (relapse !== null) return plan.refuse(relapse);
@@ -191,20 +195,14 @@ export function decideSuspect(node: Node, scope: Scope, plan: PlanBuilder, whole
 
 /** Silence alone: the cloud must confirm it, or a person if the machine is unmanaged. */
 function waitUnheard(node: Node, plan: PlanBuilder): void {
-  const { silentSince } = node.health;
-  const silent = `silent since ${new Date(silentSince ?? 0).toISOString()}`;
+  const since = node.health.silentSince ?? 0;
   const { host } = node.instance ?? {};
   if (host !== undefined) {
-    const where = `${host.name} (${node.instance?.externalIp})`;
-    return plan.wait("human", `${silent}: is ${where} on, and does navarch-node run there?`);
+    const where = { host: host.name, address: node.instance?.externalIp };
+    return plan.wait("human", { code: "host_silent", since, ...where });
   }
-  if (!isUnbought(node)) {
-    const message = `${silent}, but the cloud shows its instance running`;
-    return plan.wait("second_witness", message);
-  }
-  const next = `restart its agent, or run \`navarch forget ${node.id}\` once the machine is gone`;
-  const why = "this fleet did not buy it, so no cloud can be asked";
-  plan.wait("human", `${silent}, and ${why}: ${next}`);
+  if (!isUnbought(node)) return plan.wait("second_witness", { code: "instance_runs", since });
+  plan.wait("human", { code: "unbought_silent", since, node: node.id });
 }
 
 /**
@@ -222,20 +220,19 @@ function emptyUnbought(node: Node, scope: Scope, plan: PlanBuilder): void {
 function vetoRepair(node: Node, scope: Scope): Veto | null {
   const { sight, pool } = scope;
   if (node.cordon.human !== null) {
-    const who = `${node.cordon.human.by} (${node.cordon.human.why})`;
-    const next = isUnbought(node) ? "uncordon it" : "uncordon it, or order its replacement";
-    return vetoIf("human", `cordoned by ${who}: ${next}`);
+    const { by, why } = node.cordon.human;
+    const isUnsold = isUnbought(node);
+    return vetoIf("human", { code: "cordoned_repair", by, why, isUnbought: isUnsold });
   }
   if (pool === null) {
     const named = node.agent?.inventory.pool ?? null;
-    const why = named === null ? "its agent names no pool" : `pool ${named} is not configured`;
-    return vetoIf("not_ours", `${why}: drain it and repair it by hand (navarch drain ${node.id})`);
+    return vetoIf("not_ours", { code: "no_pool", pool: named, node: node.id });
   }
   if (node.instance === null && !isUnbought(node)) {
-    return vetoIf("not_ours", "no instance of this fleet: a person has to repair it");
+    return vetoIf("not_ours", { code: "no_instance" });
   }
   if (!pool.health.autoReplace) {
-    return vetoIf("not_ours", `auto_replace is off for pool ${pool.name}`);
+    return vetoIf("not_ours", { code: "no_auto_replace", pool: pool.name });
   }
   return pausedBy(node, scope) ?? blindness(sight) ?? vetoIf("blind", darkness(node, scope));
 }
@@ -245,14 +242,14 @@ function vetoReplacement(node: Node, scope: Scope): Veto | null {
   const { pool } = scope;
   if (pool === null) return null;
   if (!pool.repair.ladder.includes("replace")) {
-    const skipped = nextRung(node, scope).skipped.join("; ");
-    return vetoIf("human", `the ladder of pool ${pool.name} ends without replacement (${skipped})`);
+    const { skipped } = nextRung(node, scope);
+    return vetoIf("human", { code: "ladder_ends", pool: pool.name, skipped });
   }
   const ceiling = ceilingFor(node, pool, scope);
   if (ceiling !== null) return vetoIf("spend", ceiling);
   const hindrance = hindranceOf(pool, scope.sight);
   if (hindrance?.total === true) {
-    return vetoIf("bootstrap", `nothing could replace it: ${hindrance.message}`);
+    return vetoIf("bootstrap", { code: "no_replacement", why: hindrance.why });
   }
   const state = scope.fleet.pools.get(pool.name);
   return state === undefined ? null : guardOfPool(pool, state, scope);
@@ -263,10 +260,7 @@ function vetoRelapse(node: Node, { fleet, sight, breaks }: Scope): Veto | null {
   const relapse = breaks ? relapseOf(node, fleet.nodes) : null;
   if (relapse === null || !isResting(relapse.until, sight.now)) return null;
   const { lives, until } = relapse;
-  const message =
-    `${lives} machines in a row failed in this slot soon after they were bought: ` +
-    "another one may not help, so it is bought later (replace it by hand to have it now)";
-  return { reason: "backoff", message, until };
+  return { reason: "backoff", why: { code: "relapse", lives }, until };
 }
 
 function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boolean): void {
@@ -280,28 +274,28 @@ function decideIsolation(node: Node, scope: Scope, plan: PlanBuilder, proof: boo
   // Cordons for silence have a budget of their own, so that they do not delay evidence.
   const sick = proof || node.health.verdict === "unhealthy" || isLostToCluster(node);
   const refusal = sick ? scope.budgets.refusal(node, "isolate") : null;
-  if (refusal !== null) return plan.wait(refusal.kind, refusal.message, refusal.until);
+  if (refusal !== null) return plan.wait(refusal.kind, refusal.why);
   const budget = isEvident(node) ? null : sick ? scope.budget : scope.silence;
-  if (budget !== null && !budget.take(node)) return plan.wait("budget", budget.tell(node));
+  if (budget !== null && !budget.take(node)) return plan.wait("budget", budget.full(node));
   if (sick) scope.budgets.spend(node, "isolate");
   const because = reasonsOf(node);
-  plan.effect({ kind: "cordon", why: because.join("; "), cause: "fault" }, because);
+  plan.effect({ kind: "cordon", why: sayCauses(because), cause: "fault" }, because);
 }
 
 /** Recovered: Navarch's own cordon is lifted first, then the session closes; a person's stays. */
 export function decideRecovery(node: Node, scope: Scope, plan: PlanBuilder): void {
   const loss = lossOf(node, scope);
-  if (loss !== null) return plan.wait("second_witness", doubted(loss));
+  if (loss !== null) return plan.wait("second_witness", { code: "doubted", loss });
   const check = node.health.lastCheckAt;
   if (check === null || check < (node.session?.openedAt ?? 0)) {
-    return plan.wait("boot", "recovered; waits for one full check to confirm it");
+    return plan.wait("boot", { code: "recovered" });
   }
   const kept = keptBy(node, scope);
   if (kept !== null) return plan.wait("human", kept);
-  const because = ["every held finding is cleared"];
+  const because: Cause[] = [{ code: "cleared" }];
   if (node.cordon.product !== null) {
     const keep = showsPersonsCordon(node);
-    return plan.effect({ kind: "uncordon", why: "recovered", keep }, because);
+    return plan.effect({ kind: "uncordon", why: sayCause({ code: "recovered" }), keep }, because);
   }
   plan.advance(
     { kind: "serving", since: scope.sight.now },
@@ -317,15 +311,14 @@ function startSurge(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): v
   const { id, slot } = node;
   const state = pool === null ? undefined : fleet.pools.get(pool.name);
   if (pool === null || state === undefined || slot === null)
-    return plan.wait("not_ours", "no slot to fill");
+    return plan.wait("not_ours", { code: "no_slot" });
   const other = (scope.bySlot.get(slot) ?? []).find((one) => one.id !== id);
   if (other !== undefined) {
-    const message = `slot ${slot} still has ${other.id}, which is ${other.phase.kind}`;
-    return plan.wait("replacement", message);
+    const has = { slot, node: other.id, phase: other.phase.kind };
+    return plan.wait("replacement", { code: "slot_has", ...has });
   }
   const gen = nextGenOf(state, whole);
   const replacement = nodeIdOf(fleet.fleetId, pool.name, slot, gen) as NodeId;
-  const because = [`replacement for ${id} before it is drained (surge)`];
   whole.actions.push({
     kind: "admit",
     node: replacement,
@@ -333,7 +326,7 @@ function startSurge(node: Node, scope: Scope, plan: PlanBuilder, whole: Plan): v
     slot,
     gen,
     replaces: id,
-    because,
+    because: [{ code: "replacement_for", node: id }],
   });
   const to = { kind: "replacing", since: sight.now, replacement } as const;
   plan.advance(to, "node.replacing", reasonsOf(node));
@@ -357,30 +350,27 @@ export function decideReplacing(
   if (scope.candidates.has(node.id)) return decideScaleDown(node, scope, plan);
   const replacement = fleet.nodes.get(phase.replacement);
   if (replacement?.phase.kind === "terminating") {
-    const message = `its replacement ${replacement.id} did not come up and is being ended`;
-    return plan.wait("confirmation", message);
+    return plan.wait("confirmation", { code: "replacement_failed", node: replacement.id });
   }
   const suspect = { kind: "suspect", since: sight.now } as const;
   if (replacement === undefined || replacement.phase.kind === "gone") {
-    const because = [`its replacement ${phase.replacement} did not come up`];
+    const because: Cause[] = [{ code: "replacement_failed", node: phase.replacement }];
     return plan.advance(suspect, "node.suspect", because);
   }
   if (isWell(node) && node.order === null) {
     // Afterwards the node that is easier to lose leaves as surplus.
-    const because = ["recovered before the drain ended: the repair is cancelled"];
+    const because: Cause[] = [{ code: "cancelled" }];
     return plan.advance(suspect, "node.recovered", because);
   }
   // A suspect one has served, and is repaired once this node has left the slot.
   const failed = replacement.phase.kind === "suspect" && !isOwned(replacement);
   if (replacement.phase.kind !== "serving" && !failed) {
-    const message = `${replacement.id} is ${replacement.phase.kind}`;
-    return plan.wait("replacement", `${message}; this node is ${verdictOfNode(node)}`);
+    const coming = { node: replacement.id, phase: replacement.phase.kind };
+    const verdict = verdictOfNode(node);
+    return plan.wait("replacement", { code: "replacement_comes", ...coming, verdict });
   }
   const veto = blindness(sight) ?? pausedBy(node, scope) ?? cordonedBy(node);
   if (veto !== null) return plan.refuse(veto);
-  const { id } = replacement;
-  const because = failed
-    ? [`${id} was verified and takes its place, and is suspect itself since`]
-    : [`${id} is verified and takes its place`];
-  plan.effect(drainPayload(node, scope, "replace", null), because);
+  const because: Cause = { code: "replaced", by: replacement.id, isSuspect: failed };
+  plan.effect(drainPayload(node, scope, "replace", null), [because]);
 }

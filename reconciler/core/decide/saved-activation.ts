@@ -14,6 +14,7 @@ import { Fact, factKey } from "../../../schema/safety.ts";
 import type { Round } from "./activation.ts";
 import type { Fleet, Sight } from "../fleet.ts";
 import { REACHES_ANY } from "../reach.ts";
+import { sayPlan } from "../plan.ts";
 
 export const SAVED_KIND = "navarch.activations";
 
@@ -218,6 +219,6 @@ export function readFleet(saved: SavedActivation, nodes: readonly Node[]): Fleet
 }
 
 export function saveRounds(rounds: readonly Round[]): SavedDecided {
-  const saved = rounds.map(({ plan, broken }) => ({ ...plan, broken: [...broken] }));
+  const saved = rounds.map(({ plan, broken }) => ({ ...sayPlan(plan), broken: [...broken] }));
   return { kind: "decided", rounds: saved };
 }

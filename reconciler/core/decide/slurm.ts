@@ -17,6 +17,8 @@ import type { Scope } from "./decide.ts";
 import { keptBy } from "../kubernetes/hold.ts";
 import { lossOf } from "./node.ts";
 import { isResting } from "../turn/backoff.ts";
+import { type Cause, sayCause } from "../say/cause.ts";
+import type { Dark, Held, SlurmNote, Stays } from "../say/hold.ts";
 
 /**
  * `slurmd -b` boots when it starts, and the next registration may tell a boot one second later:
@@ -26,7 +28,7 @@ const SETTLE_MS = 5_000;
 /** slurmctld shows a slurmd that is gone as not responding after `SlurmdTimeout`, 300 s. */
 const FORMER_MS = 360_000;
 
-type Change = { payload: Payload; because: string[] };
+type Change = { payload: Payload; because: Cause[] };
 type InSight = Pick<Scope, "sight">;
 type InPool = Pick<Scope, "sight" | "pool" | "candidates">;
 
@@ -77,8 +79,8 @@ export function slurmChangeOf(node: Node, scope: InPool): Change | null {
   if (keptBy(node, scope) !== null && order === null && cordon.human === null) return null;
   const part = { name: slurm.name, reason: reasonOf(node, wanted.why) };
   const mark = { kind: "cordon", why: wanted.why, mirror: true, only: "slurm" } as const;
-  const because = [`${slurm.name} is not drained in Slurm`];
-  return { payload: { ...mark, slurm: part }, because };
+  const because: Cause = { code: "not_drained", name: slurm.name };
+  return { payload: { ...mark, slurm: part }, because: [because] };
 }
 
 function releaseOf(node: Node, slurm: SlurmFact, scope: InSight): Change | null {
@@ -87,13 +89,13 @@ function releaseOf(node: Node, slurm: SlurmFact, scope: InSight): Change | null 
   const lifts = slurm.stale === true && slurm.reason !== null ? { lifts: slurm.reason } : {};
   const payload = {
     kind: "uncordon",
-    why: "no cordon remains",
+    why: sayCause({ code: "no_cordon" }),
     mirror: true,
     slurm: { name: slurm.name, ...down, ...lifts },
   } as const;
-  const boot = hasChanged(node, slurm) ? ["boot-changed"] : [];
-  const proof = isWell(node) ? "health-passed" : "released-by-a-person";
-  return { payload, because: [...boot, proof] };
+  const boot: Cause[] = hasChanged(node, slurm) ? [{ code: "boot_changed" }] : [];
+  const proof = isWell(node) ? "health_passed" : "released_by_person";
+  return { payload, because: [...boot, { code: proof }] };
 }
 
 /** What holds it in Slurm is Navarch's, or of the machine before, and no cordon explains it. */
@@ -105,82 +107,84 @@ function isPending({ slurm, cordon, phase }: Node): boolean {
 }
 
 /** Why the node stays drained in Slurm although it serves; `null` = nothing holds it there. */
-export function unreleasedBy(node: Node, scope: InSight): string | null {
+export function unreleasedBy(node: Node, scope: InSight): SlurmNote | null {
   const { slurm } = node;
+  if (slurm === null || !isPending(node)) return null;
+  const why = staysBy(node, slurm, scope);
+  if (why === null) return null;
+  const { name, stale, reason } = slurm;
+  return { code: "stays", name, isStale: stale === true, reason, why };
+}
+
+function staysBy(node: Node, slurm: SlurmFact, scope: InSight): Stays | null {
   const { slurm: sight, now } = scope.sight;
-  if (slurm === null || !isPending(node) || sight === null) return null;
-  const how = slurm.stale === true ? `out of service (${slurm.reason})` : "drained";
-  const stays = (why: string): string => `${slurm.name} stays ${how} in Slurm: ${why}`;
-  if (!sight.mirrorsCordon) return stays("slurm.mirror.cordon is off");
-  const doubt = sight.ambiguous.get(node.id) ?? sight.dark ?? keptBy(node, scope);
-  if (doubt !== null) return stays(doubt);
+  if (sight === null) return null;
+  if (!sight.mirrorsCordon) return { code: "mirror_off" };
+  const said = sight.ambiguous.get(node.id) ?? sight.dark;
+  if (said !== null) return { code: "unanswered", said };
+  const kept = keptBy(node, scope);
+  if (kept !== null) return kept;
   const loss = lossOf(node, scope);
-  if (loss !== null) return stays(loss);
-  if (!isWell(node) && !isSuppressed(node)) return stays("its health is not proven");
-  if (!hasRegistered(node, slurm)) {
-    return stays("its slurmd has not registered with a new BootTime since the machine changed");
-  }
-  if (slurm.silent) return stays("its slurmd does not respond");
+  if (loss !== null) return { code: "lost", loss };
+  if (!isWell(node) && !isSuppressed(node)) return { code: "unproven" };
+  if (!hasRegistered(node, slurm)) return { code: "unregistered" };
+  if (slurm.silent) return { code: "silent" };
   if (hasChanged(node, slurm) && slurm.bootSeenAt === slurm.boundAt) {
     // The name already had this BootTime when the node took it over.
     if (isResting(slurm.boundAt + FORMER_MS, now, FORMER_MS)) {
-      const first = `seen for ${FORMER_MS / 60_000} min first`;
-      return stays(`its slurmd may be the former machine's: ${first}`);
+      return { code: "former", minutes: FORMER_MS / 60_000 };
     }
   }
   const settledAt = (slurm.bootSeenAt ?? 0) + SETTLE_MS;
   if (hasChanged(node, slurm) && isResting(settledAt, now, SETTLE_MS)) {
-    return stays(`its slurmd registered less than ${SETTLE_MS / 1_000} s ago`);
+    return { code: "settling", seconds: SETTLE_MS / 1_000 };
   }
-  if (slurm.power) return stays("it is in a state of power saving");
-  if (slurm.completing && hasChanged(node, slurm)) return stays("an epilog runs");
+  if (slurm.power) return { code: "power_saving" };
+  if (slurm.completing && hasChanged(node, slurm)) return { code: "epilog" };
   if (!isResting(slurm.restUntil, now)) return null;
-  return stays(`Slurm refused the release: ${slurm.refusal}`);
+  return { code: "refused", said: slurm.refusal };
 }
 
 /** What a person should know of a serving node's side in Slurm. */
-export function slurmNoteOf(node: Node, scope: InSight): string | null {
+export function slurmNoteOf(node: Node, scope: InSight): SlurmNote | null {
   const { slurm, id } = node;
   const ambiguous = scope.sight.slurm?.ambiguous.get(id);
-  if (ambiguous !== undefined) return ambiguous;
+  if (ambiguous !== undefined) return { code: "slurm_ambiguous", said: ambiguous };
   if (slurm === null || slurm.absentSince !== null) return null;
   if (slurm.owner !== "foreign" || slurm.stale === true) return unreleasedBy(node, scope);
-  const why = slurm.reason ?? "without a reason";
-  if (slurm.byItself) return `taken out of service by Slurm itself (${why})`;
-  return `out of service in Slurm by others (${why})`;
+  const { byItself, reason } = slurm;
+  return { code: "slurm_foreign", byItself: byItself === true, reason };
 }
 
 /** Why the work of Slurm on the node cannot be told; `null` = it has none there, or it can. */
 export function slurmDarkness(
   { id, slot, slurm }: Node,
   { sight: { slurm: sight }, pool }: Pick<Scope, "sight" | "pool">,
-): string | null {
+): Dark | null {
   if (sight === null) return null;
   const ambiguous = sight.ambiguous.get(id);
-  if (ambiguous !== undefined) return ambiguous;
+  if (ambiguous !== undefined) return { code: "slurm_ambiguous", said: ambiguous };
   if (sight.dark !== null) {
     // Before the first list, any node may have jobs, and later one that the list had not met yet.
     const isNamed = pool !== null && slot !== null && poolNames(pool)[slot] !== undefined;
     const isThere = slurm !== null || isNamed || !sight.known;
-    return isThere ? `stands still until Slurm answers: ${sight.dark}` : null;
+    return isThere ? { code: "slurm_dark", said: sight.dark } : null;
   }
   if (slurm === null || slurm.absentSince === null) return null;
-  return `Slurm no longer lists ${slurm.name}, so its jobs are unknown`;
+  return { code: "slurm_unlisted", name: slurm.name };
 }
 
 /** Why a machine that was drained is not ended: it is, or was, in service in Slurm again. */
-export function reopenedInSlurm(node: Node, { sight }: InSight): string | null {
+export function reopenedInSlurm(node: Node, { sight }: InSight): Held | null {
   const { slurm, phase } = node;
   if (sight.slurm === null || slurm == null || slurm.absentSince !== null) return null;
   if (phase.kind !== "terminating" || isForced(node)) return null;
-  const again = `${slurm.name} was put back into service in Slurm after it was drained`;
-  const end = `\`navarch terminate ${node.id} --force\` ends it all the same`;
-  if (isReopened(node)) return `${again}: ${end}`;
+  const which = { name: slurm.name, node: node.id };
+  if (isReopened(node)) return { code: "reopened", ...which };
   if (slurm.markedAt === null || slurm.markedAt < phase.since) return null;
   const left = workOn(sight, node.id);
   if (left.kind === "empty" && left.seenAt >= slurm.markedAt) return null;
-  const what = left.kind === "busy" ? left.message : "its jobs are not known yet";
-  return `${again}, and is drained again (${what}): ${end}`;
+  return { code: "redrained", ...which, work: left.kind === "busy" ? left.message : null };
 }
 
 /** Whether jobs of Slurm may run on the node, whatever phase it is in. */

@@ -5,11 +5,12 @@ import type { Node } from "../../../schema/node.ts";
 import { drainingOf, endingOf, goneOf, NOW } from "../../../test/world/ask.ts";
 import { nodeOf } from "../../../test/world/part.ts";
 import { openSweep, SWEEP_MS } from "./sweep.ts";
+import { sayWait } from "../say/wait.ts";
 
 const surplus = (accepted: number | null, over: Partial<Node> = {}) =>
   nodeOf("s", { phase: endingOf("surplus", { accepted }), ...over });
 const many = (count: number) => Array.from({ length: count }, (_, i) => nodeOf(`w${i}`));
-const say = (nodes: Node[]) => openSweep(nodes, NOW).tell();
+const say = (nodes: Node[]) => sayWait(openSweep(nodes, NOW).full());
 const formatted = (used: number, max: number) =>
   `${used} of at most ${max} surplus machines are being terminated`;
 
@@ -49,9 +50,9 @@ test.each<[string, Node, number]>([
 test("take() spends, but not for one that is only asked for again", () => {
   const sweep = openSweep(many(1), NOW);
   expect(sweep.take(surplus(NOW - 99))).toBe(true);
-  expect(sweep.tell()).toBe(formatted(0, 1));
+  expect(sayWait(sweep.full())).toBe(formatted(0, 1));
   expect(sweep.take(surplus(null))).toBe(true);
-  expect(sweep.tell()).toBe(formatted(1, 1));
+  expect(sayWait(sweep.full())).toBe(formatted(1, 1));
   expect(sweep.take(surplus(null))).toBe(false);
   expect(sweep.take(surplus(NOW - 99))).toBe(true);
 });

@@ -3,6 +3,7 @@
  * that a wrong match cannot empty an account in one pass. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
+import type { NoRoom } from "../say/limit.ts";
 
 /** One sweep lasts this long and may end this share of all nodes, at least one. */
 export const SWEEP_MS = 30_000;
@@ -11,7 +12,7 @@ const SWEEP_SHARE = 0.01;
 export type Sweep = {
   /** True if one more may end now, which spends the sweep. */
   take(node: Node): boolean;
-  tell(): string;
+  full(): NoRoom;
 };
 
 export function openSweep(nodes: Iterable<Node>, now: number): Sweep {
@@ -37,6 +38,6 @@ export function openSweep(nodes: Iterable<Node>, now: number): Sweep {
       used++;
       return true;
     },
-    tell: () => `${used} of at most ${max} surplus machines are being terminated`,
+    full: () => ({ code: "sweep_spent", used, max }),
   };
 }

@@ -1,6 +1,6 @@
 /** What each action of a plan makes of its node, its pool and what people read. */
 import { describe, expect, test } from "bun:test";
-import type { Action } from "../../../schema/action.ts";
+import type { Action } from "../plan.ts";
 import type { BootId, InstanceId, NodeId, SessionId } from "../../../schema/id.ts";
 import type { Node, Phase, PoolState } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
@@ -15,8 +15,11 @@ import {
 } from "../../../test/world/part.ts";
 import { applyAction } from "./action.ts";
 import { newNode } from "./new-node.ts";
+import type { Cause } from "../say/cause.ts";
 
 const NOW = 1_000_000;
+const ordered = (why: string): Cause => ({ code: "ordered", why });
+
 type Advance = Extract<Action, { kind: "advance" }>;
 const phase = (kind: Phase["kind"], more: object = {}): Phase =>
   ({ kind, since: NOW, ...more }) as Phase;
@@ -28,7 +31,7 @@ function advance(
   pool: PoolState | null = null,
 ) {
   const base = { kind: "advance", node: node.id, event: "node.verified", session: null } as const;
-  return applyAction({ ...base, to, because: ["a", "b"], ...more }, node, pool, NOW);
+  return applyAction({ ...base, to, because: ["a", "b"].map(ordered), ...more }, node, pool, NOW);
 }
 
 describe("applyAction() of an admission", () => {
@@ -39,7 +42,7 @@ describe("applyAction() of an admission", () => {
     slot: 0,
     gen,
     replaces: "p-0-4" as NodeId,
-    because: ["slot 0 is empty"],
+    because: [ordered("slot 0 is empty")],
   });
 
   test("makes a node of which nothing is bought yet", () => {
@@ -76,7 +79,12 @@ describe("applyAction() of an admission", () => {
 describe("applyAction() of an effect", () => {
   const node = nodeOf("n", { fence: 7, session: sessionOf() });
   const apply = (payload: Payload) =>
-    applyAction({ kind: "effect", node: node.id, payload, because: ["why"] }, node, null, NOW);
+    applyAction(
+      { kind: "effect", node: node.id, payload, because: [ordered("why")] },
+      node,
+      null,
+      NOW,
+    );
 
   test("opens an operation that nothing older can be taken for", () => {
     const payload: Payload = { kind: "cordon", why: "broken" };
@@ -122,7 +130,7 @@ describe("applyAction() of an effect", () => {
       kind: "effect",
       node: id,
       payload: { kind: "cordon", why: "x" },
-      because,
+      because: because.map(ordered),
     } as const;
     expect(() => applyAction(effect, null, null, NOW)).toThrow(
       "plan: effect of n, which does not exist",

@@ -3,7 +3,7 @@
  * Pure. An effect changes only the fence, which makes older calls stale; the rest changes with its
  * outcome (`outcome.ts`).
  */
-import type { Action } from "../../../schema/action.ts";
+import type { Action } from "../plan.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { OperationId, SessionId } from "../../../schema/id.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -12,6 +12,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
 import { nodeEvent } from "../event-draft.ts";
+import { type Cause, sayCause, sayCauses } from "../say/cause.ts";
 
 export type Applied = {
   node: Node;
@@ -66,7 +67,7 @@ export function applyAction(
         lookups: 0,
         closedAt: null,
         message: null,
-        because: action.because,
+        because: action.because.map(sayCause),
       };
       const next: Node = { ...subject, fence, operation: operation.id };
       return { node: next, operation, pool: null, events: [] };
@@ -82,8 +83,8 @@ function expectNode(action: Action, node: Node | null): Node {
   return node;
 }
 
-function draft(node: Node, at: number, kind: EventDraft["kind"], because: string[]): EventDraft {
-  return nodeEvent(node, at, kind, because.join("; "));
+function draft(node: Node, at: number, kind: EventDraft["kind"], because: Cause[]): EventDraft {
+  return nodeEvent(node, at, kind, sayCauses(because));
 }
 
 function applyAdvance(
@@ -133,7 +134,7 @@ function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, n
   let next: Node = { ...node, phase: action.to };
   // The set-up succeeded and the node never served: its record keeps the reason.
   if (action.event === "node.failed" && node.bootstrap !== null && node.bootstrap.error === null)
-    next = { ...next, bootstrap: { ...node.bootstrap, error: action.because.join("; ") } };
+    next = { ...next, bootstrap: { ...node.bootstrap, error: sayCauses(action.because) } };
   // A held node waits for a new order of a person.
   if (action.to.kind === "held") next = { ...next, order: null };
   switch (action.session) {
@@ -144,7 +145,7 @@ function withSession(action: Extract<Action, { kind: "advance" }>, node: Node, n
         openedAt: now,
         bootId: node.agent?.bootId ?? null,
         instanceId: node.instance?.id ?? null,
-        reasons: action.because,
+        reasons: action.because.map(sayCause),
         attempts: {},
         epoch: 0,
         definitive: node.health.held.some(

@@ -8,8 +8,9 @@ import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import { poolEvent } from "../event-draft.ts";
 import type { Fleet } from "../fleet.ts";
-import { holdingFleets, otherOwner, sayFleet } from "../stranger.ts";
+import { holdingFleets, otherOwner } from "../stranger.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
+import { sayFleet } from "../say/limit.ts";
 
 export type FleetAnswer =
   /** `changed: false`: it was done before. */

@@ -83,7 +83,9 @@ describe("foldBootstrap()", () => {
 
 describe("stepUnready()", () => {
   const state = newPoolState("p" as never, 1, 0);
-  const bad = { message: "/k is gone", known: true };
+  const unusable = (said: string) =>
+    ({ why: { code: "key_unusable", said }, known: true }) as const;
+  const bad = unusable("/k is gone");
 
   test("tells once when it begins, once when it ends, and nothing twice", () => {
     const begun = stepUnready(state, bad, { now: 5 });
@@ -100,13 +102,13 @@ describe("stepUnready()", () => {
 
   test("keeps since when it is so, as another problem takes its place", () => {
     const begun = stepUnready(state, bad, { now: 5 })?.pool;
-    const next = stepUnready(begun, { message: "/k is encrypted", known: true }, { now: 9 });
+    const next = stepUnready(begun, unusable("/k is encrypted"), { now: 9 });
     expect(next?.pool.unready).toEqual({ why: "/k is encrypted", since: 5 });
   });
 
   test("leaves what was known while nobody knows", () => {
     const begun = stepUnready(state, bad, { now: 5 })?.pool;
-    const reading = { message: "/k is being read", known: false };
+    const reading = { why: { code: "key_unread", path: "/k" }, known: false } as const;
     expect(stepUnready(begun, reading, { now: 6 })).toBeNull();
     expect(stepUnready(state, reading, { now: 6 })).toBeNull();
     expect(stepUnready(undefined, bad, { now: 6 })).toBeNull();

@@ -11,6 +11,7 @@ import { unreachable } from "../../../schema/unreachable.ts";
 import { verdictOfNode } from "../fleet.ts";
 import { lossOfNode } from "../safety/cluster-loss.ts";
 import { nodeEvent } from "../event-draft.ts";
+import { sayCause } from "../say/cause.ts";
 
 export type CommandJudgement =
   | { kind: "legal" }
@@ -119,7 +120,9 @@ function judgeUncordon(node: Node, command: Pick<Command, "force" | "reason">): 
     node.cordon.product !== null
   ) {
     const worst = node.health.held.find((h) => h.judgement.result === "unhealthy");
-    const why = worst?.judgement.because ?? lossOfNode(node) ?? "its heartbeats are missing";
+    const loss = lossOfNode(node);
+    const lost = loss === null ? "its heartbeats are missing" : sayCause(loss);
+    const why = worst?.judgement.because ?? lost;
     return {
       kind: "refused",
       code: "conflict",

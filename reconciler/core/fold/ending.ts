@@ -3,6 +3,7 @@ import type { Node } from "../../../schema/node.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import { backoffMs, patience } from "../turn/backoff.ts";
 import type { Outcome } from "./outcome.ts";
+import type { EndRefused } from "../say/wait.ts";
 
 type End = Extract<Operation["payload"], { kind: "terminate" }>;
 type Answer<K extends Outcome["kind"]> = Extract<Outcome, { kind: K }>;
@@ -47,10 +48,7 @@ export function foldEndRefused(
 }
 
 /** Of a machine that the cloud refuses to end; `null` = it does not. */
-export function sayEndRefused({ id, phase, instance }: Node): string | null {
+export function endRefusedOf({ id, phase, instance }: Node): EndRefused | null {
   if (phase.kind !== "terminating" || phase.refusal === undefined || instance === null) return null;
-  return (
-    `${instance.provider} refuses to end instance ${instance.id} of node ${id}, which is billed ` +
-    `and keeps its slot: ${phase.refusal}; lift what protects it at the cloud, or end it there`
-  );
+  return { provider: instance.provider, id: instance.id, node: id, said: phase.refusal };
 }

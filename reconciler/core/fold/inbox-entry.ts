@@ -24,9 +24,10 @@ import {
 } from "./former-boot.ts";
 import { foldNotice, isAnnounced, noticeOf } from "./notice.ts";
 import { type JudgeContext, policyNodeOf, verdictEvents } from "./rejudge.ts";
-import { sayNotice } from "./trouble.ts";
+import { announced } from "./trouble.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { foldWorker } from "./worker.ts";
+import { sayNotice } from "../say/cause.ts";
 
 /** Evaluations closer together than this count once. */
 export const EVALUATION_GAP_MS = 5_000;
@@ -247,8 +248,8 @@ function originOf(before: AgentFact | null, entry: InboxEntry): Pick<AgentFact, 
 function announcedIn(before: Node, now: Node, at: number): string | null {
   const notice = isAnnounced(before, now, at) ? noticeOf(now, at) : null;
   if (notice === null) return null;
-  const provider = now.instance?.provider ?? now.agent?.inventory.provider ?? "the cloud";
-  return sayNotice(provider, notice);
+  const provider = now.instance?.provider ?? now.agent?.inventory.provider;
+  return sayNotice(announced(provider, notice));
 }
 
 /** A sentence about orders that the agent refused since its last inventory; `null` = none. */

@@ -8,14 +8,16 @@ import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import { FORMER_NAMES_MAX } from "../../../schema/kube-past.ts";
 import type { KubeFact, KubeProof, Node } from "../../../schema/node.ts";
 import { ANNOTATION, type KubeNode } from "../kubernetes/object.ts";
-import { formatHold, readHold } from "../kubernetes/hold.ts";
+import { readHold } from "../kubernetes/hold.ts";
 import { deletersOf } from "../kubernetes/other-program.ts";
 import { notReadyOf } from "../kubernetes/mark.ts";
 import { isDefinitive } from "../safety/evident.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
 import { callOff, leavesAnyway, reopenDrain } from "./call-off.ts";
-import { foldCordon, noteUncordon, sayBroken, sayUncordon } from "./uncordon.ts";
+import { foldCordon, noteUncordon, sayBroken, uncordonedBy } from "./uncordon.ts";
 import { nodeEvent } from "../event-draft.ts";
+import { sayKept } from "../say/hold.ts";
+import { sayUncordon } from "../say/uncordon.ts";
 
 export type KubeSeen = {
   /** `null` = a complete list shows no object for this node. */
@@ -71,7 +73,7 @@ export function foldKube(
   if (marked && !object.unschedulable && !isAsking(node) && isWord) {
     const next = noteUncordon(kube, object, tell, now);
     if (onUncordon === "enforce" && !wasReasserted(node)) {
-      tell("kube.uncordoned", `${sayUncordon(next)}: cordoned again, as configured`);
+      tell("kube.uncordoned", `${sayUncordon(uncordonedBy(next))}: cordoned again, as configured`);
       const again = { ...next, isolatedUid: null, reassertedAt: now };
       return { node: { ...reopenDrain(node, now), kube: again }, events };
     }
@@ -93,7 +95,7 @@ function tellHold(before: Node["kube"], { name, uid, hold, holdUnclear }: KubeFa
   const isHeld = before?.hold === true && before.uid === uid;
   if (hold && (!isHeld || before.holdUnclear !== holdUnclear)) {
     const kind = holdUnclear === undefined ? "kube.hold" : "kube.hold_unclear";
-    tell(kind, formatHold(name, holdUnclear), "human");
+    tell(kind, sayKept({ code: "node_held", node: name, unclear: holdUnclear ?? null }), "human");
   }
   if (!isHeld || hold) return;
   tell("kube.hold", `navarch.dev/hold is no longer set on Node ${name}`, "human");
@@ -217,11 +219,15 @@ function isSame(a: KubeFact, b: KubeFact): boolean {
  */
 function giveBack(node: Node, events: EventDraft[], tell: Tell, now: number): KubeFold {
   if (leavesAnyway(node)) {
-    tell("kube.uncordoned", `${sayUncordon(node.kube)}, but it is ${node.phase.kind}`, "human");
+    tell(
+      "kube.uncordoned",
+      `${sayUncordon(uncordonedBy(node.kube))}, but it is ${node.phase.kind}`,
+      "human",
+    );
     return { node, events };
   }
   const off = node.session === null ? "" : ": the repair is cancelled";
-  tell("kube.uncordoned", `${sayUncordon(node.kube)}${off}`, "human");
+  tell("kube.uncordoned", `${sayUncordon(uncordonedBy(node.kube))}${off}`, "human");
   const back = callOff(node, BY_KUBERNETES, "uncordoned in Kubernetes", now);
   const given = { ...node, waiver: back.waiver };
   if (isDefinitive(given)) tell("kube.uncordoned_broken", sayBroken(given), "human");

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { instanceOf, kubeOf, nodeOf, unboughtOf } from "../../../test/world/part.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import { verdictOfNode } from "../fleet.ts";
-import { sayOutNext } from "../safety/cluster-loss.ts";
+import { sayOutNext } from "../say/hold.ts";
 import { type ClusterTime, foldMissing, foldOutOfCluster } from "./out-of-cluster.ts";
 
 const MIN = 60_000;
@@ -14,7 +14,7 @@ describe("foldMissing()", () => {
   test("once the patience is over, and once only", () => {
     expect(foldMissing(node, 500, 1_499)).toBeNull();
     const told = foldMissing(node, 500, 1_500);
-    const message = sayOutNext(node, { name: "gpu-1", since: 1_000, shows: null });
+    const message = sayOutNext({ name: "gpu-1", since: 1_000, shows: null }, node.id);
     expect(told?.node).toEqual({ ...node, kube: { ...kube, missedAt: 1_500 } });
     expect(told?.event).toMatchObject({ at: 1_500, kind: "kube.lost", node: node.id, message });
     expect(message).toBe(

@@ -9,8 +9,9 @@ import type { EventDraft } from "../../../schema/event.ts";
 import type { Node } from "../../../schema/node.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { isLostToCluster, isUnbought, outOfCluster } from "../fleet.ts";
-import { lossDoubt, sayOutNext } from "../safety/cluster-loss.ts";
+import { lossDoubt } from "../safety/cluster-loss.ts";
 import { missingNodeOf } from "../safety/missing-node.ts";
+import { sayOutNext } from "../say/hold.ts";
 
 /** A kubelet that restarts is Ready again within this time. */
 const REPORT_MS = 60_000;
@@ -50,9 +51,17 @@ export function foldMissing(
   const missing = missingNodeOf(node);
   if (kube === null || missing === null || kube.missedAt !== undefined) return null;
   if (now - missing.since < patienceMs) return null;
-  const event = nodeEvent(node, now, "kube.lost", sayOutNext(node, { ...missing, shows: null }));
+  const event = nodeEvent(
+    node,
+    now,
+    "kube.lost",
+    sayOutNext({ ...missing, shows: null }, replaceable(node)),
+  );
   return { node: { ...node, kube: { ...kube, missedAt: now } }, event };
 }
+
+/** Its id, if `navarch replace` takes it. */
+const replaceable = (node: Node): string | null => (isUnbought(node) ? null : node.id);
 
 /** Reports once that the Node is NotReady. */
 function foldNotReady(node: Node, now: number, watchedMs: number): Told | null {
@@ -64,7 +73,10 @@ function foldNotReady(node: Node, now: number, watchedMs: number): Told | null {
   const out = outOfCluster(next);
   // It is shown as soon as it would say something of the machine.
   if (out === null) return null;
-  return { node: next, event: nodeEvent(node, now, "kube.not_ready", sayOutNext(node, out)) };
+  return {
+    node: next,
+    event: nodeEvent(node, now, "kube.not_ready", sayOutNext(out, replaceable(node))),
+  };
 }
 
 function foldLost(

@@ -1,6 +1,6 @@
 /** A plan as rows: what each action finds as the one before it has left it. */
 import { describe, expect, test } from "bun:test";
-import type { Action } from "../../../schema/action.ts";
+import type { Action } from "../plan.ts";
 import type { NodeId, OperationId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Operation, Payload } from "../../../schema/operation.ts";
@@ -37,7 +37,7 @@ const effect = (node: Node, payload: Payload): Action => ({
   kind: "effect",
   node: node.id,
   payload,
-  because: ["why"],
+  because: [{ code: "drained" }],
 });
 const cordon: Payload = { kind: "cordon", why: "broken" };
 
@@ -51,7 +51,7 @@ describe("applyPlan()", () => {
       slot: 1,
       gen: 1,
       replaces: null,
-      because: ["slot 1 is empty"],
+      because: [{ code: "surplus" }],
     };
     const { change } = apply([effect(node, cordon), admit], [node]);
     expect(change?.nodes.map(({ id, operation }) => [String(id), operation])).toEqual([
@@ -107,7 +107,7 @@ describe("applyPlan()", () => {
       node: node.id,
       to: { kind: "terminating", since: NOW, purpose: "replace", accepted: null, notBefore: 0 },
       event: "node.terminating",
-      because: ["broken"],
+      because: [{ code: "ordered", why: "broken" }],
       session: "replaced",
     });
     const [a, b] = [broken("a", 1), broken("b", 2)];

@@ -2,10 +2,9 @@
  * Applies a plan to a unit of work. Pure except for that. Facts that one action records count for
  * the next.
  */
-import type { Action } from "../../../schema/action.ts";
+import type { Action, Plan } from "../plan.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
 import { factKey } from "../../../schema/safety.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { Fleet } from "../fleet.ts";

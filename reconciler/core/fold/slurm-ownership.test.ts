@@ -18,6 +18,7 @@ import type { SlurmMark } from "../slurm/sink.ts";
 import { mirrorChange, newMirror, UnitOfWork } from "../unit-of-work.ts";
 import { settle } from "./settle.ts";
 import { foldSlurm } from "./slurm.ts";
+import { sayCause } from "../say/cause.ts";
 
 const STEPS = [
   ...["sick", "heal", "cordon", "uncordon", "alice drains", "alice undrains", "alice downs"],
@@ -124,7 +125,8 @@ class Story {
     const sight = sightOf({ now: this.now, slurm });
     const change = slurmChangeOf(this.node, { sight, pool: null, candidates: new Set() });
     if (change === null) return;
-    const operation = { ...operationOf(this.node, change.payload), because: change.because };
+    const because = change.because.map(sayCause);
+    const operation = { ...operationOf(this.node, change.payload), because };
     operation.id = `n0.${this.node.fence + 1}.mirror` as Operation["id"];
     this.work((work) => {
       work.putOperation(operation);

@@ -12,12 +12,13 @@ import type { UnitOfWork } from "../unit-of-work.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { claimNames, type SlurmClaim, type SlurmNames } from "../slurm/match.ts";
 import type { SlurmNode } from "../slurm/object.ts";
-import { actsOf, formatAct } from "../slurm/hold.ts";
+import { actsOf } from "../slurm/hold.ts";
 import { isHeldByItself, ownerOf } from "../slurm/owner.ts";
 import { inheritedMark, isAnotherBoot, isStale, ownMark } from "../slurm/mark.ts";
 import { REASON_CHARS_MAX } from "../slurm/mark.ts";
 import { isDrained, isOutage, isPowerSaving } from "../slurm/state.ts";
 import { callOff, leavesAnyway, reopenDrain } from "./call-off.ts";
+import { sayActs } from "../say/hold.ts";
 
 /** A complete and recent list. */
 export type SlurmNews = {
@@ -153,7 +154,7 @@ function tellOthers(before: SlurmFact | null, slurm: SlurmFact, row: SlurmNode, 
   const begun = others.filter(({ kind }) => !known.has(kind));
   if (begun.length > 0) {
     const stays = held ? "left unchanged, and its repair waits" : "left unchanged";
-    tell("slurm.foreign", `${name} is ${begun.map(formatAct).join(", and ")}: ${stays}`, "human");
+    tell("slurm.foreign", `${name} is ${sayActs(begun)}: ${stays}`, "human");
   }
   const isOver = known.size > 0 && others.length === 0 && !byItself;
   if (isOver) tell("slurm.foreign", `others do nothing to ${name} in Slurm any more`, "human");

@@ -73,8 +73,10 @@ describe("a mark that the API server refuses", () => {
 test("stepUnready() stores why no machine can be set up, and forgets it when it ends", () => {
   const state = poolStateOf(1);
   const unready = { ...state, unready: { why: "no key", since: 3 } };
-  const step = (of: typeof state | undefined, message: string | null, known = true) =>
-    stepUnready(of, message === null ? null : { message, known }, { now: 9 });
+  const step = (of: typeof state | undefined, said: string | null, known = true) => {
+    const why = { code: "key_unusable", said: said ?? "" } as const;
+    return stepUnready(of, said === null ? null : { why, known }, { now: 9 });
+  };
   const about = {
     at: 9,
     node: null,

@@ -7,6 +7,7 @@ import type { InstanceFact, Node } from "../../../schema/node.ts";
 import { nodeEvent } from "../event-draft.ts";
 import type { Instance } from "../provider.ts";
 import { isAnnounced } from "./notice.ts";
+import { type Announced, sayNotice } from "../say/cause.ts";
 
 export type FailedPurchase = {
   instance: InstanceFact;
@@ -43,18 +44,19 @@ export function newsOf(
   const wasTold = node.agent?.notice !== undefined;
   const isSaid = wasTold && !isAnnounced(node, { ...node, instance: next }, now);
   if (notice !== undefined && isNew && !isSaid) {
-    events.push(nodeEvent(node, now, "instance.notice", sayNotice(next.provider, notice)));
+    events.push(
+      nodeEvent(node, now, "instance.notice", sayNotice(announced(next.provider, notice))),
+    );
   }
   return { events, failed: isFailed ? { instance: next, offer: node.offer, failure } : null };
 }
 
-/** One line about an announced interruption, for people. */
-export function sayNotice(
-  provider: string,
+/** The announcement in words for people. */
+export function announced(
+  provider: string | null | undefined,
   { kind, atMs, message }: NonNullable<InstanceFact["notice"]>,
-): string {
-  const when = atMs === null ? "" : ` for ${new Date(atMs).toISOString()}`;
-  return `${provider} announces ${kind}${when}: ${message}`;
+): Announced {
+  return { provider: provider ?? null, kind, atMs, said: message };
 }
 
 /** A failure of a machine that has run is no failed purchase. */

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { heldOf, kubeOf, nodeOf, sessionOf, unboughtOf } from "../../../test/world/part.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import { BY_KUBERNETES } from "../safety/uncordoned.ts";
-import { foldCordon, foldReview, sayBroken, sayCalledOff, sayUncordon } from "./uncordon.ts";
+import { calledOffAt, foldCordon, foldReview, sayBroken, uncordonedBy } from "./uncordon.ts";
+import { sayCalledOff, sayUncordon } from "../say/uncordon.ts";
 
 const by = (...names: (string | null)[]): KubeFact["uncordons"] =>
   names.map((one, at) => ({ at, by: one }));
@@ -20,11 +21,12 @@ function broken(more: Partial<Node> = {}): Node {
 }
 
 test("sayUncordon() names whoever did it last", () => {
-  expect(sayUncordon(kube("ann", "bob"))).toBe("uncordoned in Kubernetes by bob");
-  expect(sayUncordon(kube("ann", null))).toBe("uncordoned in Kubernetes by hand");
-  expect(sayUncordon(kube())).toBe("uncordoned in Kubernetes by hand");
-  expect(sayUncordon(kubeOf())).toBe("uncordoned in Kubernetes by hand");
-  expect(sayUncordon(null)).toBe("uncordoned in Kubernetes by hand");
+  const said = (one: Node["kube"]) => sayUncordon(uncordonedBy(one));
+  expect(said(kube("ann", "bob"))).toBe("uncordoned in Kubernetes by bob");
+  expect(said(kube("ann", null))).toBe("uncordoned in Kubernetes by hand");
+  expect(said(kube())).toBe("uncordoned in Kubernetes by hand");
+  expect(said(kubeOf())).toBe("uncordoned in Kubernetes by hand");
+  expect(said(null)).toBe("uncordoned in Kubernetes by hand");
 });
 
 describe("sayBroken()", () => {
@@ -67,12 +69,14 @@ test("sayBroken() of a Node that is missing advises no cordon of it", () => {
   );
 });
 
-test("sayCalledOff() is for nodes that were given back in Kubernetes", () => {
-  expect(sayCalledOff(broken())).toBe(
+test("calledOffAt() is for nodes that were given back in Kubernetes", () => {
+  const off = calledOffAt(broken());
+  expect(off).toEqual({ by: "bob", at: 100 });
+  expect(sayCalledOff({ by: "bob", at: 100 })).toBe(
     "its repair was cancelled: uncordoned in Kubernetes by bob at 1970-01-01T00:00:00.100Z",
   );
-  expect(sayCalledOff(broken({ waiver: { ...waiver, by: "human:ann" } }))).toBeNull();
-  expect(sayCalledOff(broken({ waiver: null }))).toBeNull();
+  expect(calledOffAt(broken({ waiver: { ...waiver, by: "human:ann" } }))).toBeNull();
+  expect(calledOffAt(broken({ waiver: null }))).toBeNull();
 });
 
 describe("foldCordon()", () => {

@@ -2,7 +2,6 @@
  * Folds an uncordon by others: its author, repetitions, the cordon that resumes the cancelled
  * repair, and the reminder of broken hardware that nothing repairs. Pure.
  */
-import { countOf } from "../../../schema/article.ts";
 import type { EventDraft, EventKind } from "../../../schema/event.ts";
 import { UNCORDONS_MAX } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
@@ -18,6 +17,7 @@ import {
 } from "../safety/uncordoned.ts";
 import type { KubeNode } from "../kubernetes/object.ts";
 import { nodeEvent } from "../event-draft.ts";
+import { type CalledOff, type Resume, sayResume, sayUncordon } from "../say/uncordon.ts";
 
 type Tell = (kind: EventKind, message: string, actor?: string) => void;
 
@@ -31,16 +31,16 @@ export function noteUncordon(kube: KubeFact, object: KubeNode, tell: Tell, now: 
   return next;
 }
 
-export function sayUncordon(kube: KubeFact | null): string {
-  return `uncordoned in Kubernetes by ${kube?.uncordons?.at(-1)?.by ?? "hand"}`;
-}
+/** Who uncordoned it last; `null` = nobody is known. */
+export const uncordonedBy = (kube: KubeFact | null): string | null =>
+  kube?.uncordons?.at(-1)?.by ?? null;
 
 export function sayBroken(node: Node): string {
   const { id, kube } = node;
-  const who = sayUncordon(kube);
+  const who = sayUncordon(uncordonedBy(kube));
   const name = kube?.name ?? id;
   const what = `Node ${name} was ${who} although its hardware is broken: ${brokenBecause(node)}`;
-  return `${what}; ${sayService(kube)}. ${sayResume(node)}`;
+  return `${what}; ${sayService(kube)}. ${sayResume(resumeOf(node))}`;
 }
 
 function sayService(kube: KubeFact | null): string {
@@ -50,24 +50,18 @@ function sayService(kube: KubeFact | null): string {
 }
 
 /** How a person resumes a cancelled repair. */
-export function sayResume(node: Node): string {
+export function resumeOf(node: Node): Resume {
   const { id, kube } = node;
   const order = isUnbought(node) ? `navarch drain ${id}` : `navarch replace ${id}`;
+  if (!mayResume(node)) return { order, cordon: null, times: callOffs(node) };
   const isOpen = kube !== null && !kube.unschedulable && kube.absentSince === null;
-  if (mayResume(node) && isOpen) {
-    const either = `\`kubectl cordon ${kube.name}\` or \`${order}\``;
-    return `Resume its repair, drain included, with ${either}`;
-  }
-  const calledOff = `cancelled ${countOf(callOffs(node), "time")} since its fault began`;
-  const why = mayResume(node) ? "" : ` (${calledOff}: a cordon does not resume it)`;
-  return `Resume its repair, drain included, with \`${order}\`${why}`;
+  return { order, cordon: isOpen ? kube.name : null, times: null };
 }
 
 /** Why nothing repairs a node that was uncordoned in Kubernetes; `null` = another reason. */
-export function sayCalledOff({ kube, waiver }: Node): string | null {
+export function calledOffAt({ kube, waiver }: Node): CalledOff | null {
   if (waiver?.by !== BY_KUBERNETES) return null;
-  const at = new Date(waiver.at).toISOString();
-  return `its repair was cancelled: ${sayUncordon(kube)} at ${at}`;
+  return { by: uncordonedBy(kube), at: waiver.at };
 }
 
 /**
@@ -85,7 +79,7 @@ export function foldCordon(
     return { message: `${by}: left unchanged`, waiver: node.waiver };
   }
   if (mayResume(node)) return { message: `${by}: its repair resumes`, waiver: null };
-  return { message: `${by}: left unchanged. ${sayResume(node)}`, waiver: node.waiver };
+  return { message: `${by}: left unchanged. ${sayResume(resumeOf(node))}`, waiver: node.waiver };
 }
 
 /** The reminder of a cancelled repair; `null` = not now. `reviewMs` 0 = never. */

@@ -2,16 +2,17 @@
 import type { EventDraft } from "../../../schema/event.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import { poolEvent } from "../event-draft.ts";
+import { type Hindrance, sayHindrance } from "../say/limit.ts";
 
 /** `null` = no change. A hindrance with `known: false` changes nothing. */
 export function stepUnready(
   state: PoolState | undefined,
-  hindrance: { message: string; known: boolean } | null,
+  hindrance: { why: Hindrance; known: boolean } | null,
   { now }: { now: number },
 ): { pool: PoolState; events: EventDraft[] } | null {
   if (state === undefined || hindrance?.known === false) return null;
   const before = state.unready ?? null;
-  const why = hindrance?.message ?? null;
+  const why = hindrance === null ? null : sayHindrance(hindrance.why);
   if (why === (before?.why ?? null)) return null;
   const message =
     why === null

@@ -94,7 +94,7 @@ describe("V36: no rule for machines acts on a worker", () => {
         expect.objectContaining({
           node: id as NodeId,
           reason: "not_ours",
-          message: "its AgentPool default/t1 replaces it",
+          why: { code: "worker", pool: "default/t1" },
         }),
       );
     }

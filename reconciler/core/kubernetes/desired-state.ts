@@ -5,9 +5,9 @@
  */
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { Wait } from "../../../schema/plan.ts";
 import type { DesiredDrain } from "./desired-drain.ts";
 import type { Taint } from "./object.ts";
+import type { SaidWait } from "../plan.ts";
 
 /** What a Node object shows about its node. */
 export type ShownNode = {
@@ -45,7 +45,7 @@ export type ShownNode = {
   calledOff: boolean;
 };
 
-export type ShownWait = Pick<Wait, "reason" | "message" | "until">;
+export type ShownWait = Omit<SaidWait, "node" | "pool">;
 
 export type EndedNode = { node: NodeId; pool: PoolName | null; name: string; uid: string };
 

@@ -6,6 +6,7 @@
 import type { Node } from "../../../schema/node.ts";
 import type { Sight } from "../fleet.ts";
 import { ANNOTATION, DOMAIN } from "./object.ts";
+import type { Kept } from "../say/hold.ts";
 
 export type Hold = {
   held: boolean;
@@ -51,17 +52,11 @@ export function readHold(object: { annotations: Texts; labels: Texts }): Hold {
   return meant === undefined ? hold : { held: true, unclear: meant };
 }
 
-export function formatHold(name: string, unclear: string | null | undefined): string {
-  if (unclear == null) return `${ANNOTATION.hold} is set on Node ${name}`;
-  if (unclear.startsWith(PREFIX)) {
-    return `${unclear} on Node ${name} is taken for ${ANNOTATION.hold}, so the Node is held`;
-  }
-  const value = JSON.stringify(unclear);
-  return `${ANNOTATION.hold}=${value} on Node ${name} is neither yes nor no, so the Node is held`;
-}
-
 /** Why nothing may be done to the node: a person's hold on its object, or an ambiguous match. */
-export function keptBy(node: Node, { sight }: { sight: Pick<Sight, "kube"> }): string | null {
-  if (node.kube?.hold === true) return formatHold(node.kube.name, node.kube.holdUnclear);
-  return sight.kube?.ambiguous.get(node.id) ?? null;
+export function keptBy({ id, kube }: Node, { sight }: { sight: Pick<Sight, "kube"> }): Kept | null {
+  if (kube?.hold === true) {
+    return { code: "node_held", node: kube.name, unclear: kube.holdUnclear ?? null };
+  }
+  const said = sight.kube?.ambiguous.get(id);
+  return said === undefined ? null : { code: "ambiguous", said };
 }

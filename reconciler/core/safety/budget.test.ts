@@ -13,7 +13,10 @@ import {
   sickOf,
   unboughtOf,
 } from "../../../test/world/part.ts";
-import { openBudgets, type Rung, shareOf } from "./budget.ts";
+import { openBudgets, type Refusal, type Rung, shareOf } from "./budget.ts";
+import { sayWait } from "../say/wait.ts";
+
+const said = (refusal: Refusal | null): string => (refusal === null ? "" : sayWait(refusal.why));
 
 const NOW = 10 * 3_600_000;
 const repairing: Phase = { kind: "repairing", since: 0, rung: "reboot", bootId: null };
@@ -44,7 +47,10 @@ const why = (
   config: ReturnType<typeof configWith>,
   node: Node,
   rung: Rung,
-) => openBudgets(fleet, config, NOW).refusal(node, rung)?.message ?? null;
+) => {
+  const refusal = openBudgets(fleet, config, NOW).refusal(node, rung);
+  return refusal === null ? null : sayWait(refusal.why);
+};
 
 test.each([
   ["10 % of 25", { kind: "percent", percent: 10 }, 25, 2],
@@ -77,8 +83,7 @@ describe("isolation", () => {
     expect(why(fleet(1), two(column), sickAt(9), "isolate")).toBeNull();
     expect(openBudgets(fleet(2), two(column), NOW).refusal(sickAt(9), "isolate")).toEqual({
       kind: "budget",
-      message: `${scope}: 2 of at most 2 were cordoned lately`,
-      until: null,
+      why: { code: "cordons_spent", scope, used: 2, max: 2 },
     });
   });
 
@@ -95,7 +100,7 @@ describe("isolation", () => {
     budgets.spend(sickAt(0), "isolate");
     expect(budgets.refusal(sickAt(1), "isolate")).toBeNull();
     budgets.spend(sickAt(1), "isolate");
-    expect(budgets.refusal(sickAt(2), "isolate")?.message).toContain("fleet: 2 of at most 2");
+    expect(said(budgets.refusal(sickAt(2), "isolate"))).toContain("fleet: 2 of at most 2");
     expect(budgets.refusal(sickAt(2), "replace")).toBeNull();
   });
 });
@@ -114,8 +119,7 @@ describe("reboot and replacement", () => {
     const out = fleetOf([at(0, { phase: repairing })]);
     expect(openBudgets(out, config, NOW).refusal(sickAt(1), rung)).toEqual({
       kind: "budget",
-      message: `${scope}: 1 of at most 1 are being repaired or replaced`,
-      until: null,
+      why: { code: "repairs_spent", scope, used: 1, max: 1 },
     });
     expect(why(out, config, sickAt(0), rung)).toBeNull();
     expect(why(fleetOf([]), config, sickAt(1), rung)).toBeNull();
@@ -249,8 +253,7 @@ describe("under a breaker", () => {
     expect(refusal(sickAt(9), "replace", breaker())).toBeNull();
     expect(refusal(sickAt(9), "replace", breaker(), out(1))).toEqual({
       kind: "breaker",
-      message: "pool:p is restrained: too many",
-      until: null,
+      why: { code: "breaker", scope: "pool:p", state: "restrained", why: "too many" },
     });
     expect(refusal(sickAt(9), "reboot", breaker(), out(1))?.kind).toBe("breaker");
     expect(refusal(sickAt(9), "isolate", breaker(), out(1))).toBeNull();
@@ -276,7 +279,7 @@ describe("under a breaker", () => {
   test("half-open lets a batch go, and no fewer than before", () => {
     const batch = (count: number) => breaker({ state: "half-open", batch: count });
     expect(refusal(sickAt(9), "replace", batch(3), out(2))).toBeNull();
-    expect(refusal(sickAt(9), "replace", batch(3), out(3))?.message).toBe(
+    expect(said(refusal(sickAt(9), "replace", batch(3), out(3)))).toBe(
       "pool:p is half-open: too many",
     );
     expect(refusal(sickAt(9), "replace", batch(0), [])).toBeNull();
@@ -311,8 +314,8 @@ describe("under a breaker", () => {
 
   test("open: what the cause explains is not touched, and the rest trickles", () => {
     const open = breaker({ state: "open", cause: cause("rule", "r@v1"), why: "rule r@v1" });
-    expect(refusal(sickAt(9), "replace", open)?.message).toBe("pool:p is open: rule r@v1");
-    expect(refusal(sickAt(9), "isolate", open)?.message).toBe("pool:p is open: rule r@v1");
+    expect(said(refusal(sickAt(9), "replace", open))).toBe("pool:p is open: rule r@v1");
+    expect(said(refusal(sickAt(9), "isolate", open))).toBe("pool:p is open: rule r@v1");
     const other = sickAt(9, {}, [heldOf({ rule: "other" })]);
     expect(refusal(other, "replace", open)).toBeNull();
     expect(refusal(other, "isolate", open)).toBeNull();

@@ -11,10 +11,11 @@ import { explains } from "./cause.ts";
 import { isDefinitive, isEvident } from "./evident.ts";
 import { columnOf, domainsOf, FLEET, scopesOf, type Size, sizesOf, slotKeyOf } from "./scope.ts";
 import { addIsolated, addTo, countIsolated, countOut, type Tally } from "./tally.ts";
+import type { NoRoom } from "../say/limit.ts";
 
 export type Rung = "isolate" | "reboot" | "replace";
 
-export type Refusal = { kind: "budget" | "breaker"; message: string; until: number | null };
+export type Refusal = { kind: "budget" | "breaker"; why: NoRoom };
 
 /** A scope's budget for one step, for people and metrics. */
 export type Room = { scope: string; rung: Rung; used: number; max: number };
@@ -144,7 +145,7 @@ class CountedBudgets implements Budgets {
     const used = isolated?.size ?? 0;
     const max = this.max(count, scope, "isolate");
     if (used < max) return null;
-    return full(scope, `${used} of at most ${max} were cordoned lately`);
+    return { kind: "budget", why: { code: "cordons_spent", scope, used, max } };
   }
 
   private refuseRepair(node: Node, scope: string, rung: Rung): Refusal | null {
@@ -153,7 +154,7 @@ class CountedBudgets implements Budgets {
     if (flying.has(slotKeyOf(node))) return null;
     const max = this.max(count, scope, rung);
     if (flying.size >= max) {
-      return full(scope, `${flying.size} of at most ${max} are being repaired or replaced`);
+      return { kind: "budget", why: { code: "repairs_spent", scope, used: flying.size, max } };
     }
     const breaker = this.breakers.get(scope);
     if (breaker === undefined) return null;
@@ -179,11 +180,6 @@ function hasEvidentRoom(node: Node, tally: Tally): boolean {
   return ![...(tally.get(scope)?.values() ?? [])].some(Boolean);
 }
 
-function full(scope: string, message: string): Refusal {
-  return { kind: "budget", message: `${scope}: ${message}`, until: null };
-}
-
-function stopped(breaker: Breaker): Refusal {
-  const message = `${breaker.scope} is ${breaker.state}: ${breaker.why}`;
-  return { kind: "breaker", message, until: null };
+function stopped({ scope, state, why }: Breaker): Refusal {
+  return { kind: "breaker", why: { code: "breaker", scope, state, why } };
 }

@@ -4,40 +4,19 @@
  * not believed where many Nodes are out at once, or where a person had cordoned the Node.
  */
 import type { Node } from "../../../schema/node.ts";
-import {
-  isLostToCluster,
-  isUnbought,
-  isWorker,
-  type OutOfCluster,
-  outOfCluster,
-} from "../fleet.ts";
+import { isLostToCluster, isUnbought, isWorker, outOfCluster } from "../fleet.ts";
 import { FLEET, scopesOf } from "./scope.ts";
+import type { Cause } from "../say/cause.ts";
+import type { Doubt } from "../say/hold.ts";
 
 /** Karpenter's node repair stops at this share too (karpenter `pkg/controllers/node/health`). */
 const SHARE_MAX = 0.2;
 
-/** A finding about the Node, for people. */
-export function sayOut({ name, since, shows }: OutOfCluster): string {
-  const what =
-    shows === null ? "is missing in Kubernetes" : `is not Ready in Kubernetes (${shows})`;
-  return `Node ${name} ${what} since ${new Date(since).toISOString()}`;
-}
-
-/** The same, with what a person can do. */
-export function sayOutNext(node: Node, out: OutOfCluster): string {
-  const kubelet =
-    out.shows === null
-      ? "restart its kubelet, which registers the Node again"
-      : "look at its kubelet and network";
-  const order = isUnbought(node) ? "" : `, or run \`navarch replace ${node.id}\``;
-  return `${sayOut(out)}, so no pod can be placed there: ${kubelet}${order}`;
-}
-
 /** Why the node counts as lost to its cluster; `null` = it does not. */
-export function lossOfNode(node: Node): string | null {
+export function lossOfNode(node: Node): Cause | null {
   if (!isLostToCluster(node)) return null;
   const out = outOfCluster(node);
-  return out === null ? "its Node is out of the cluster" : `its ${sayOut(out)}`;
+  return out === null ? { code: "out" } : { code: "out_of_cluster", ...out };
 }
 
 /** Whether no evidence but its cluster's word, and perhaps silence, speaks against the node. */
@@ -46,24 +25,26 @@ export function isLostOnly(node: Node): boolean {
 }
 
 /** Why the cluster's word is no reason to repair this node now, or `null`. */
-export function lossDoubt(node: Node, nodes: Iterable<Node>): string | null {
+export function lossDoubt(node: Node, nodes: Iterable<Node>): Doubt | null {
   return takenBy(node) ?? crowdOf(node, nodes);
 }
 
 /** People stop a kubelet, or remove a Node, that they cordoned before. */
-function takenBy({ kube, cordon }: Node): string | null {
+function takenBy({ kube, cordon }: Node): Doubt | null {
   if (kube === null) return null;
-  if (kube.leftCordoned === true) return `Node ${kube.name} was cordoned when it was removed`;
-  if (cordon.human !== null) return `cordoned by ${cordon.human.by}: ${cordon.human.why}`;
+  const { name: node, others } = kube;
+  if (kube.leftCordoned === true) return { code: "left_cordoned", node };
+  if (cordon.human !== null) {
+    return { code: "cordoned", by: cordon.human.by, why: cordon.human.why };
+  }
   // Its kubelet goes before its machine does.
   const [deleter] = kube.deleters ?? [];
-  if (deleter !== undefined) return `Node ${kube.name}: ${deleter}`;
-  if (kube.others.length === 0) return null;
-  return `Node ${kube.name} is cordoned by ${kube.others.join(", ")}`;
+  if (deleter !== undefined) return { code: "deleter", node, who: deleter };
+  return others.length === 0 ? null : { code: "others_cordoned", node, by: others };
 }
 
 /** Too many Nodes around this one are out at once: the cluster, or a change of it, is at fault. */
-function crowdOf(node: Node, nodes: Iterable<Node>): string | null {
+function crowdOf(node: Node, nodes: Iterable<Node>): Doubt | null {
   const scopes = new Map(scopesOf(node).map((scope) => [scope, { all: 0, out: 0 }]));
   for (const other of nodes) {
     if (!isCounted(other)) continue;
@@ -77,9 +58,7 @@ function crowdOf(node: Node, nodes: Iterable<Node>): string | null {
   }
   for (const [scope, { all, out }] of scopes) {
     if (out <= Math.max(1, Math.floor(SHARE_MAX * all))) continue;
-    const where = scope === FLEET ? "the fleet" : scope;
-    const what = `${out} of ${all} Nodes of ${where} are NotReady or missing at once`;
-    return `${what}: the cluster is suspected and not the machines`;
+    return { code: "crowd", out, all, where: scope === FLEET ? "the fleet" : scope };
   }
   return null;
 }

@@ -8,6 +8,7 @@ import { providerSightOf } from "../../../test/world/ask.ts";
 import type { ProviderSight } from "../fleet.ts";
 import { impairmentOf, stepImpaired } from "./impaired.ts";
 import { openWorldApp } from "../../../test/world/app.ts";
+import { sayWait } from "../say/wait.ts";
 
 afterEach(closeWorlds);
 
@@ -58,7 +59,7 @@ describe("a provider at which nothing can be bought", () => {
       told(w, "pool.condition").flatMap((e) => (e.pool === "a" ? e.message : []));
     expect(messages()).toEqual(["provider fake: the agent of i-1 cannot start: exit 127"]);
     const waits = w.reconciler.lastPlan().waits.filter((wait) => wait.pool === "a");
-    expect(waits.map((wait) => wait.message)).toEqual([`provider fake: ${trouble}`]);
+    expect(waits.map((wait) => sayWait(wait.why))).toEqual([`provider fake: ${trouble}`]);
     trouble = null;
     await w.advance(() => false, 10_000);
     expect(messages().slice(1)).toEqual(["provider fake: nothing is wrong there any more"]);

@@ -8,8 +8,9 @@ import type { EventDraft } from "../../../schema/event.ts";
 import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
 import { poolEvent } from "../event-draft.ts";
 import type { Fleet, ProviderSight } from "../fleet.ts";
-import { sayStranded, sharedIn, strandedIn } from "../reach.ts";
+import { sharedIn, strandedIn } from "../reach.ts";
 import type { Step } from "./breaker.ts";
+import { sayStranded } from "../say/loss.ts";
 
 /** Why the provider cannot be used now, as a sentence; `null` if it can. */
 export function impairmentOf(provider: ProviderSight | undefined): string | null {
@@ -40,7 +41,11 @@ export function stepImpaired(
   const known = new Map(factsOf(fleet.facts, "impaired").map((fact) => [fact.provider, fact]));
   for (const name of new Set([...providers.keys(), ...lost.keys()])) {
     const sight = providers.get(name);
-    const held = lost.get(name)?.map(sayStranded).join("; ") ?? null;
+    const held =
+      lost
+        .get(name)
+        ?.map(({ why, nodes }) => sayStranded(why, nodes.length))
+        .join("; ") ?? null;
     const found = impairmentOf(sight) ?? held ?? shared.get(name);
     const why = found?.slice(0, WHY_MAX) ?? null;
     const before = known.get(name);

@@ -1,6 +1,6 @@
 /** What the end of a repair teaches: the rate of failures, and hardware to refuse. */
 import { expect, test } from "bun:test";
-import type { Action } from "../../../schema/action.ts";
+import type { Action } from "../plan.ts";
 import type { Phase, Purpose } from "../../../schema/node.ts";
 import { configOnce, poolYaml } from "../../../test/world/setting.ts";
 import {

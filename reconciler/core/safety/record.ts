@@ -3,7 +3,7 @@
  * quarantines its GPUs; a returned quarantined GPU is counted. Pure. Written in the transaction of
  * the action.
  */
-import type { Action } from "../../../schema/action.ts";
+import type { Action } from "../plan.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fact } from "../../../schema/safety.ts";
@@ -12,6 +12,7 @@ import { quarantinedIn, quarantinedOf, refusedAgain } from "./quarantined-hardwa
 import { countFailure } from "./rate.ts";
 import { placeOfGuard, restAfter } from "./rest.ts";
 import { FLEET, sizesOf } from "./scope.ts";
+import { type Cause, sayCauses } from "../say/cause.ts";
 
 /** `node` as it was before the action; `fleet.facts` with the plan's earlier facts. */
 export function factsAfter(
@@ -41,10 +42,10 @@ export function factsAfter(
 }
 
 /** A place that returned quarantined hardware rests as after a stock-out. */
-function restOf(node: Node, because: string[], facts: Fleet["facts"], now: number): Fact[] {
+function restOf(node: Node, because: Cause[], facts: Fleet["facts"], now: number): Fact[] {
   const { offer, createdAt } = node;
   if (offer === null) return [];
-  const message = because.join("; ");
+  const message = sayCauses(because);
   const about = { scope: placeOfGuard(offer), askedAt: createdAt, message };
   const refusal = { ...about, class: "lemon", retryAfterMs: null, isLate: true } as const;
   return [restAfter((key) => facts.get(key) ?? null, refusal, now)];

@@ -5,7 +5,19 @@ import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import type { Payload } from "../../../schema/operation.ts";
 import { configOf } from "../../../test/world/world.ts";
 import { fleetOf, instanceOf, nodeOf, operationOf } from "../../../test/world/part.ts";
-import { type Ask, openSpendBudget } from "./spend.ts";
+import { sayWait } from "../say/wait.ts";
+import { type Ask, openSpendBudget as openBudget, type Freed } from "./spend.ts";
+
+/** A budget whose refusals are sentences. */
+function openSpendBudget(...from: Parameters<typeof openBudget>) {
+  const budget = openBudget(...from);
+  const said = (why: ReturnType<typeof budget.take>) => (why === null ? null : sayWait(why));
+  return {
+    refusal: (ask: Ask, freed: Freed) => said(budget.refusal(ask, freed)),
+    take: (ask: Ask) => said(budget.take(ask)),
+    bills: () => budget.bills(),
+  };
+}
 
 /** A pool that has moved to `second`, which may have one machine; one is at each cloud. */
 const CONFIG = configOf(`

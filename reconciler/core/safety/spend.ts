@@ -7,6 +7,7 @@ import type { Config, Spend } from "../../../schema/config.ts";
 import { type Account, accountsIn, possibleCost, spanToDate } from "../cost/sum.ts";
 import type { Fleet } from "../fleet.ts";
 import { FLEET } from "./scope.ts";
+import type { Spending } from "../say/limit.ts";
 
 /** What is billed in one scope; `unknown` counts instances without a known price. */
 export type Bill = {
@@ -29,9 +30,9 @@ const NOTHING: Freed = { instances: 0, perHour: 0, provider: null };
 
 export type SpendBudget = {
   /** Why a purchase exceeds a ceiling after `freed` is terminated, or `null`. */
-  refusal(ask: Ask, freed: Freed): string | null;
+  refusal(ask: Ask, freed: Freed): Spending | null;
   /** Spends, or returns the refusal. An unknown price is refused under a ceiling in dollars. */
-  take(ask: Ask): string | null;
+  take(ask: Ask): Spending | null;
   bills(): Bill[];
 };
 
@@ -78,29 +79,26 @@ function countSpendBudget(fleet: Fleet, config: Config, now: number): SpendBudge
 
   const refusal: SpendBudget["refusal"] = ({ pool, provider, price, replaces }, goes) => {
     for (const bill of scopesFor(pool, provider)) {
+      const { scope } = bill;
       const { perHourMax, perMonthMax, instancesMax } = bill.ceiling;
-      const elsewhere = bill.scope === `provider:${provider}` && provider !== goes.provider;
+      const elsewhere = scope === `provider:${provider}` && provider !== goes.provider;
       const freed = elsewhere ? NOTHING : goes;
       if (instancesMax !== null && bill.instances - freed.instances + 1 > instancesMax) {
-        return `${bill.scope} has ${bill.instances} of at most ${instancesMax} instances`;
+        return { code: "instances", scope, instances: bill.instances, max: instancesMax };
       }
       // A machine that takes another's place does not change what the month will cost.
       const isGrowth = perMonthMax !== null && !replaces;
       if (perHourMax === null && !isGrowth) continue;
-      if (bill.unknown > 0) {
-        return `${bill.scope} has a ceiling in dollars and ${bill.unknown} of unknown price`;
-      }
-      if (price === null) {
-        return `${bill.scope} has a ceiling in dollars, and the price is not known`;
-      }
+      if (bill.unknown > 0) return { code: "unpriced", scope, count: bill.unknown };
+      if (price === null) return { code: "price_unknown", scope };
       const left = bill.perHour - freed.perHour;
       if (perHourMax !== null && left + price > perHourMax) {
-        const sum = `${dollars(left)} + ${dollars(price)}`;
-        return `${bill.scope} would cost ${sum}, above ${dollars(perHourMax)}`;
+        return { code: "per_hour", scope, perHour: left, price, max: perHourMax };
       }
       // One hour ahead, so that the machine can do an hour of work below the ceiling.
       if (isGrowth && bill.month + left + price > perMonthMax) {
-        return tellMonth(bill, left + price, perMonthMax);
+        const { month } = bill;
+        return { code: "per_month", scope, month, nextHour: left + price, max: perMonthMax };
       }
     }
     return null;
@@ -117,18 +115,8 @@ function countSpendBudget(fleet: Fleet, config: Config, now: number): SpendBudge
   };
 }
 
-function tellMonth({ scope, month }: Bill, nextHour: number, max: number): string {
-  const cost = `has cost $${month.toFixed(2)} this month (UTC)`;
-  const hour = `with it the next hour costs $${nextHour.toFixed(2)}`;
-  return `${scope} ${cost} and ${hour}, above $${max.toFixed(2)} a month`;
-}
-
 /** An open purchase counts as if the cloud had accepted it. */
 function monthToDate(fleet: Fleet, now: number): Account[] {
   const month = spanToDate(now);
   return [...accountsIn(fleet, month, now), ...possibleCost(fleet, month, now)];
-}
-
-function dollars(perHour: number): string {
-  return `$${perHour.toFixed(2)}/h`;
 }

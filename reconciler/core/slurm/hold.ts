@@ -5,7 +5,6 @@
  */
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmAct } from "../../../schema/slurm.ts";
-import { unreachable } from "../../../schema/unreachable.ts";
 import type { SlurmNode } from "./object.ts";
 import { isHeldByItself, ownerOf } from "./owner.ts";
 import { parseReason, withoutTail } from "./reason.ts";
@@ -37,24 +36,6 @@ const REBOOTS: ReadonlySet<string> = new Set(["REBOOT_REQUESTED", "REBOOT_ISSUED
 
 const cut = (text: string | null): string | null => text?.slice(0, WHY_CHARS_MAX) ?? null;
 
-/** As in `drained in Slurm by alice (new fans)`. */
-export function formatAct({ kind, by, why }: SlurmAct): string {
-  const who = by === null ? "by others" : `by ${by}`;
-  const said = `${who} (${why ?? "without a reason"})`;
-  switch (kind) {
-    case "drain":
-      return `drained in Slurm ${said}`;
-    case "down":
-      return `down in Slurm ${said}`;
-    case "reboot":
-      return `being rebooted with scontrol reboot${why === null && by === null ? "" : ` ${said}`}`;
-    case "reservation":
-      return why === null ? "in a MAINT reservation" : `in the MAINT reservation ${why}`;
-    default:
-      return unreachable(kind);
-  }
-}
-
 type Held = Pick<Node, "slurm" | "phase">;
 
 /** Whether others' acts in Slurm hold what cannot be taken back. A purchase takes nothing away. */
@@ -63,8 +44,8 @@ export function isHeldInSlurm({ slurm, phase }: Held): boolean {
 }
 
 /** Why nothing that cannot be taken back is done to the node; `null` = others do nothing there. */
-export function heldInSlurm(node: Held): string | null {
+export function heldInSlurm(node: Held): { name: string; acts: readonly SlurmAct[] } | null {
   const { slurm } = node;
   if (slurm === null || !isHeldInSlurm(node)) return null;
-  return `${slurm.name} is ${slurm.others.map(formatAct).join(", and ")}`;
+  return { name: slurm.name, acts: slurm.others };
 }

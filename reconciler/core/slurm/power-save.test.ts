@@ -127,7 +127,10 @@ test("S38: a name that was taken from slurm.nodes is suspended", () => {
 
 test("S41: a name without a machine fails with the reason, rests longer each time", () => {
   const waits = [
-    { node: null, pool: pool.name, reason: "provider" as const, message: "no stock", until: null },
+    {
+      ...{ node: null, pool: pool.name, reason: "provider" as const, until: null },
+      why: { code: "work", work: "no stock" } as const,
+    },
   ];
   let state = told("resume", [0], NOW);
   expect(on(stepPower(input([], { state, waits, now: NOW + 14_000 })).state)).toEqual([0]);

@@ -6,13 +6,14 @@
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Wait } from "../../../schema/plan.ts";
+import type { Wait } from "../plan.ts";
 import type { SlurmPower } from "../../../schema/slurm.ts";
 import { poolEvent } from "../event-draft.ts";
 import { isOwned } from "../fleet.ts";
 import type { SlurmNode } from "./object.ts";
 import { ownerOf } from "./owner.ts";
 import { isDrained } from "./state.ts";
+import { sayWait } from "../say/wait.ts";
 
 export type Power = SlurmPower[number];
 
@@ -212,8 +213,11 @@ function hindranceOf(
   if (own.some((node) => node.gen >= one.gen && isOrWasThere(node))) return null;
   const live = own.filter(isLive);
   const fresh = live.find((node) => node.gen >= one.gen);
-  const said = (node: Node | null): string | undefined =>
-    waits.find((wait) => wait.node === (node?.id ?? null) && wait.pool === pool.name)?.message;
+  const said = (node: Node | null): string | undefined => {
+    const id = node?.id ?? null;
+    const wait = waits.find((one) => one.node === id && one.pool === pool.name);
+    return wait === undefined ? undefined : sayWait(wait.why);
+  };
   if (fresh !== undefined) {
     // A purchase that is not answered may have bought one.
     if (fresh.phase.kind !== "requested" || fresh.operation !== null) return null;

@@ -30,6 +30,7 @@ import { invalid, sayNear } from "./request.ts";
 import { safetySource } from "./safety.ts";
 import type { Asked, PageRoute } from "./site.ts";
 import type { NodePorts } from "./node.ts";
+import { sayWait } from "../../core/say/wait.ts";
 
 /** Events read for one page; a repair has about a dozen. */
 const EVENTS_READ = 200;
@@ -84,7 +85,7 @@ function rowOf(ports: RoutePorts, { node, state, wait }: ListedNode): FleetRow {
     state,
     gpus: viewGpuHealth(node),
     step: sayPhase(node),
-    wait: wait === null ? null : { message: wait.message, until: isoOrNull(wait.until) },
+    wait: wait === null ? null : { message: sayWait(wait.why), until: isoOrNull(wait.until) },
     price: node.instance?.pricePerHour ?? null,
   };
 }

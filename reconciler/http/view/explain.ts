@@ -5,31 +5,33 @@
 import { groupIncidents } from "../../../health/policy/incident.ts";
 import type { NodeWorkerView } from "../../../schema/agentpool-view.ts";
 import type { ExplainView, PlanView } from "../../../schema/api.ts";
-import type { Action } from "../../../schema/action.ts";
+import type { Action, Plan } from "../../core/plan.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Event } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
 import type { RuleAction } from "../../../schema/policy.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Climb } from "../../core/decide/ladder.ts";
 import { refusalOf } from "../../core/decide/kube.ts";
-import { sayCalledOff } from "../../core/fold/uncordon.ts";
+import { calledOffAt } from "../../core/fold/uncordon.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode } from "../../core/fleet.ts";
 import { loopOf, sayLoop } from "../../core/safety/uncordoned.ts";
 import { noticeOf } from "../../core/fold/notice.ts";
-import { sayNotice } from "../../core/fold/trouble.ts";
+import { announced } from "../../core/fold/trouble.ts";
 import { missingNodeOf } from "../../core/safety/missing-node.ts";
 import { ruleKeyOf } from "../../core/safety/cause.ts";
 import { formatRma } from "../../core/rma.ts";
-import { formatHold } from "../../core/kubernetes/hold.ts";
 import { limitsOf, sayWaits, stopsOf } from "./held-back.ts";
 import { sayWorker } from "./agentpool.ts";
 import { countPool, conditionsOf, sayBrokenPlaces } from "./pool.ts";
 import { iso, isoOrNull, sayJudged } from "./node.ts";
 import type { SafetySource } from "./safety.ts";
 import { saySlurm, type SlurmLive } from "./slurm.ts";
+import { sayCause, sayNotice } from "../../core/say/cause.ts";
+import { sayKept } from "../../core/say/hold.ts";
+import { sayCalledOff } from "../../core/say/uncordon.ts";
+import { sayWait } from "../../core/say/wait.ts";
 
 /** One line about an action, for people. */
 export function sayAction(action: Action): string {
@@ -77,13 +79,13 @@ export function viewPlan(plan: Plan, blind: string[], frozen: string | null): Pl
       node_id: a.node,
       kind: a.kind === "effect" ? a.payload.kind : a.kind,
       what: sayAction(a),
-      because: a.because,
+      because: a.because.map(sayCause),
     })),
     waits: plan.waits.map((w) => ({
       node_id: w.node,
       pool: w.pool,
       reason: w.reason,
-      message: w.message,
+      message: sayWait(w.why),
       until: isoOrNull(w.until),
     })),
     blind,
@@ -131,7 +133,7 @@ function saySession(node: Node): string[] {
 /** An interruption that the cloud has announced. */
 function sayNoticeOf(node: Node, now: number): string[] {
   const notice = noticeOf(node, now);
-  return notice === null ? [] : [sayNotice(node.instance?.provider ?? "the cloud", notice)];
+  return notice === null ? [] : [sayNotice(announced(node.instance?.provider, notice))];
 }
 
 /** Evidence of a suspended or shadow rule. */
@@ -158,7 +160,8 @@ function sayUnbought(node: Node): string[] {
 function sayKube(node: Node, now: number, unproven: string | null): string[] {
   const { kube, waiver } = node;
   const back = waiver === null ? null : `returned to service by ${waiver.by}: ${waiver.why}`;
-  const given = [sayCalledOff(node) ?? back].filter((one) => one !== null);
+  const off = calledOffAt(node);
+  const given = [off === null ? back : sayCalledOff(off)].filter((one) => one !== null);
   if (unproven !== null) given.push(`Kubernetes shows no fault of it: ${unproven}`);
   if (kube === null) return given;
   if (kube.absentSince !== null) {
@@ -169,7 +172,8 @@ function sayKube(node: Node, now: number, unproven: string | null): string[] {
   const by = [...(kube.isolatedUid === kube.uid ? ["navarch"] : []), ...kube.others];
   const who = by.join(", ") || "an unknown client";
   const mark = kube.unschedulable ? `cordoned by ${who}` : "schedulable";
-  const hold = kube.hold ? `, ${formatHold(kube.name, kube.holdUnclear)}` : "";
+  const held = { code: "node_held", node: kube.name, unclear: kube.holdUnclear ?? null } as const;
+  const hold = kube.hold ? `, ${sayKept(held)}` : "";
   const ready = kube.notReady === null ? "" : `, Ready is ${kube.notReady}`;
   const gpus = kube.gpus === null ? ", offers no GPUs" : `, offers ${kube.gpus} GPUs`;
   const deleters = (kube.deleters ?? []).map((deleter) => `, ${deleter}`).join("");
@@ -271,7 +275,7 @@ export function explainNode(
       action !== undefined
         ? sayAction(action)
         : wait !== undefined
-          ? `wait (${wait.reason}): ${wait.message}`
+          ? `wait (${wait.reason}): ${sayWait(wait.why)}`
           : object,
     earliest: isoOrNull(wait?.until ?? null),
     blockers: [

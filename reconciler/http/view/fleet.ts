@@ -3,7 +3,8 @@
  * one page of those that match a filter, the sick ones first. Pure.
  */
 import type { Node } from "../../../schema/node.ts";
-import type { Plan, Wait, WaitReason } from "../../../schema/plan.ts";
+import type { Plan, Wait } from "../../core/plan.ts";
+import type { WaitReason } from "../../../schema/plan.ts";
 import { HEALTH_STATUSES, type HealthStatus } from "../../../schema/api.ts";
 import { verdictOfNode } from "../../core/fleet.ts";
 import { healthStatusOf } from "../../core/status.ts";

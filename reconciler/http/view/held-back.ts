@@ -5,7 +5,8 @@
 import type { BreakerView, FreezeView, HoldView } from "../../../schema/api.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Wait, WaitReason } from "../../../schema/plan.ts";
+import type { Wait } from "../../core/plan.ts";
+import type { WaitReason } from "../../../schema/plan.ts";
 import { openSpendBudget } from "../../core/safety/spend.ts";
 import { FLEET } from "../../core/safety/scope.ts";
 import {
@@ -17,6 +18,7 @@ import {
   suspectsOf,
   type SafetySource,
 } from "./safety.ts";
+import { sayWait } from "../../core/say/wait.ts";
 
 /** Lines of one explanation; `navarch plan` has them all. */
 const LINES_MAX = 50;
@@ -35,7 +37,8 @@ const TITLE: Partial<Record<WaitReason, string>> = {
 
 /** One line for each message; with `named`, preceded by the nodes. */
 export function sayWaits(waits: readonly Wait[], named: boolean): string[] {
-  const groups = Map.groupBy(waits, ({ reason, message, node }) => {
+  const told = waits.map(({ reason, why, node }) => ({ reason, message: sayWait(why), node }));
+  const groups = Map.groupBy(told, ({ reason, message, node }) => {
     return `${reason}\n${message}\n${node === null}`;
   });
   const lines = [...groups.values()].map((group) => {

@@ -6,6 +6,7 @@ import type { ListedNode } from "./fleet.ts";
 import type { StatusView } from "./pool.ts";
 import { sayFreeze, sayHold } from "./held-back.ts";
 import { freezeOf, type SafetySource, viewBreaker } from "./safety.ts";
+import { sayWait } from "../../core/say/wait.ts";
 
 export type Need = {
   kind: "fleet" | "pool" | "node";
@@ -50,7 +51,7 @@ function needsOfFleet({ broken, sight, fleet, now }: SafetySource): Need[] {
 function needOfNode({ node, wait }: ListedNode): Need {
   const { phase, health, id } = node;
   const evidence = health.held[0]?.judgement.because ?? null;
-  const waits = [evidence, wait?.message].filter(Boolean).join("; ");
+  const waits = [evidence, wait && sayWait(wait.why)].filter(Boolean).join("; ");
   const why = phase.kind === "held" ? phase.why : waits;
   return { kind: "node", name: id, isBroken: true, why };
 }

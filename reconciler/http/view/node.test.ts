@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { NodeId } from "../../../schema/id.ts";
 import type { Node, Phase } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../../core/plan.ts";
 import { newNode } from "../../core/fold/new-node.ts";
 import { formatRma, rmaOf } from "../../core/rma.ts";
 import { heldOf, instanceOf } from "../../../test/world/part.ts";

@@ -15,7 +15,7 @@ import type { Cordon } from "../../../schema/cordon.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import type { Node } from "../../../schema/node.ts";
 import { outOfCluster, verdictOfNode } from "../../core/fleet.ts";
-import { sayOut } from "../../core/safety/cluster-loss.ts";
+import { sayOut } from "../../core/say/hold.ts";
 import { viewRma } from "./rma.ts";
 import { type SlurmLive, viewSinks, viewSlurm } from "./slurm.ts";
 import { healthStatusOf, instanceStateOf, statusOf } from "../../core/status.ts";

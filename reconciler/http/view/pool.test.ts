@@ -6,7 +6,7 @@ import type { ProviderSight } from "../../core/fleet.ts";
 import type { NodeId, PoolName } from "../../../schema/id.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Wait } from "../../../schema/plan.ts";
+import type { Wait } from "../../core/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { newPoolState } from "../../core/fold/new-pool.ts";
 import { conditionsOf, sayBrokenPlaces, viewPoolStatus } from "./pool.ts";
@@ -81,7 +81,13 @@ test("viewPoolStatus() names the person, the ceiling or the guard that stops gro
   const ended = { ...state, hold: { ...hold, until: 0 } };
   expect(stopped({ state: ended })).toEqual({ can: true, why: null });
   const wait = (reason: Wait["reason"], pool = "p"): Wait => {
-    return { node: null, pool: pool as Wait["pool"], reason, message: "why", until: null };
+    return {
+      node: null,
+      pool: pool as Wait["pool"],
+      reason,
+      why: { code: "blind", why: ["why"] },
+      until: null,
+    };
   };
   expect(stopped({ waits: [wait("spend")] })).toEqual({ can: false, why: "why" });
   expect(stopped({ waits: [wait("bootstrap_guard")] })).toEqual({ can: false, why: "why" });
@@ -96,8 +102,8 @@ test("conditionsOf() tells of a machine whose boot lasts too long, and not of on
   const [pool] = config?.pools ?? [];
   if (pool === undefined) throw new Error("no pool");
   const wait = (reason: "boot" | "late_boot", name = pool.name): Wait => {
-    const message = "instance i-1 is provisioning for 20 min";
-    return { node: "n" as NodeId, pool: name, reason, message, until: 1 };
+    const why = { code: "late_boot", id: "i-1", state: "provisioning", minutes: 20 } as const;
+    return { node: "n" as NodeId, pool: name, reason, why, until: 1 };
   };
   const told = (...waits: Wait[]): string[] => {
     return conditionsOf(pool, {

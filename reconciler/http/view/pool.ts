@@ -3,12 +3,13 @@ import type { PoolStatusView, PoolView } from "../../../schema/api.ts";
 import type { PoolCostView } from "../../../schema/cost-view.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Plan, WaitReason } from "../../../schema/plan.ts";
+import type { Plan } from "../../core/plan.ts";
+import type { WaitReason } from "../../../schema/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import type { ScalingView } from "./scaling.ts";
 import { countsIn, desiredOf, isUnbought, verdictOfNode, type Sight } from "../../core/fleet.ts";
 import { noticeOf } from "../../core/fold/notice.ts";
-import { sayNotice } from "../../core/fold/trouble.ts";
+import { announced } from "../../core/fold/trouble.ts";
 import { missingNodeOf, notReadyNodeOf } from "../../core/safety/missing-node.ts";
 import { holds, offersOf } from "../../core/decide/offer.ts";
 import { fills } from "../../core/scaling/candidate.ts";
@@ -19,6 +20,8 @@ import { someNames } from "./held-back.ts";
 import { iso, isoOrNull } from "./node.ts";
 import { type PlaceView, viewPlaces } from "./place.ts";
 import { breakersAround, holdOf, suspectsOf } from "./safety.ts";
+import { sayNotice } from "../../core/say/cause.ts";
+import { sayWait, type WaitCause } from "../../core/say/wait.ts";
 
 export type PoolCount = {
   /** Registered and not yet terminated: the guide's `navarch_nodes_total`. */
@@ -70,6 +73,8 @@ export function countPool(nodes: Iterable<Node>): PoolCount {
 }
 
 /** Reasons for which a node waits that say something of its pool. */
+/** Their sentences begin with their kind of wait, `provider`. */
+const NAMES_ITS_PROVIDER: ReadonlySet<WaitCause["code"]> = new Set(["impaired", "stranded_nodes"]);
 const TOLD_OF_POOL: ReadonlySet<WaitReason> = new Set(["spend", "late_boot"]);
 
 /** What blocks the pool: its own waits, not those of single nodes, and places that rest. */
@@ -83,8 +88,8 @@ export function conditionsOf(
     .filter(({ pool: name, node, reason }) => {
       return name === pool.name && (node === null || TOLD_OF_POOL.has(reason));
     })
-    .map(({ reason, message }) => {
-      return message.startsWith(`${reason} `) ? message : `${reason}: ${message}`;
+    .map(({ reason, why }) => {
+      return NAMES_ITS_PROVIDER.has(why.code) ? sayWait(why) : `${reason}: ${sayWait(why)}`;
     });
   const shares = sharedIn(providers ?? new Map());
   const shared = pool.providers.flatMap(({ name }) => shares.get(name) ?? []);
@@ -166,7 +171,8 @@ function sayNotices(nodes: Node[], now: number): string[] {
   return nodes.flatMap((node) => {
     const notice = noticeOf(node, now);
     if (notice === null || node.phase.kind === "gone") return [];
-    return [`${node.id}: ${sayNotice(node.instance?.provider ?? "the cloud", notice)}`];
+    const by = node.instance?.provider;
+    return [`${node.id}: ${sayNotice(announced(by, notice))}`];
   });
 }
 
@@ -218,7 +224,8 @@ function heldBy(
   const hold = holdOf(state, from.now);
   if (hold !== null) return `held: ${hold.why} (${hold.by})`;
   const { waits } = from.plan;
-  return waits.find((one) => one.pool === name && STOPS_GROWTH.has(one.reason))?.message ?? null;
+  const stop = waits.find((one) => one.pool === name && STOPS_GROWTH.has(one.reason));
+  return stop === undefined ? null : sayWait(stop.why);
 }
 
 /** `cannot_scale_up`: the reason, where the bounds would allow growth. */

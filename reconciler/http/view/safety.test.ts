@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { ExplainView, PoolStatusView, SafetyView } from "../../../schema/api.ts";
-import type { Wait } from "../../../schema/plan.ts";
+import type { Wait } from "../../core/plan.ts";
 import type { Fact } from "../../../schema/safety.ts";
 import { closeWorlds, fleet, phaseOf, threshold, told } from "../../../test/world/story.ts";
 import { openWorldApp, type WorldApp } from "../../../test/world/app.ts";
@@ -243,8 +243,10 @@ test("navarch_config_warnings has a value once warnings were counted", async () 
 });
 
 test("sayWaits() says once what many wait for, and stops somewhere", () => {
-  const wait = (node: string | null, reason: Wait["reason"], message: string): Wait =>
-    ({ node, pool: "p", reason, message, until: null }) as Wait;
+  const wait = (node: string | null, reason: Wait["reason"], message: string): Wait => {
+    const about = { node: node as Wait["node"], pool: "p" as Wait["pool"], reason };
+    return { ...about, why: { code: "work", work: message }, until: null };
+  };
   const many = ["a", "b", "c", "d"].map((node) => wait(node, "budget", "fleet: 1 of 1"));
   expect(sayWaits([...many, wait(null, "human", "held")], true)).toEqual([
     "a, b, c and 1 more: no room in a budget: fleet: 1 of 1",

@@ -14,13 +14,13 @@ import type {
 } from "../../../schema/api.ts";
 import type { Config, PoolConfig } from "../../../schema/config.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../../core/plan.ts";
 import { formatDuration } from "../../../schema/duration.ts";
 import { type Fact, type FactOf, factsOf, sayFreezeEffect } from "../../../schema/safety.ts";
 import { isResting } from "../../core/turn/backoff.ts";
 import { offersOf } from "../../core/decide/offer.ts";
 import type { Fleet, Sight } from "../../core/fleet.ts";
-import { sayStranded, sharedIn, strandedIn } from "../../core/reach.ts";
+import { sharedIn, strandedIn } from "../../core/reach.ts";
 import type { ProviderClass } from "../../core/provider.ts";
 import { openBudgets } from "../../core/safety/budget.ts";
 import { guardKey, guardOf, isSuspect } from "../../core/safety/guard.ts";
@@ -30,6 +30,7 @@ import { openSpendBudget } from "../../core/safety/spend.ts";
 import { frozenBy } from "../../core/safety/step.ts";
 import { countUncounted, type Uncounted } from "../../core/safety/uncounted.ts";
 import { endingSince, iso, isoOrNull } from "./node.ts";
+import { sayStranded } from "../../core/say/loss.ts";
 
 /** Rows of a list that could be as long as the fleet. */
 const SHOWN_MAX = 20;
@@ -115,7 +116,11 @@ function viewProviders(fleet: Fleet, sight: Sight | null): SafetyView["providers
   return [...names].map((name) => {
     const one = sight.providers.get(name);
     const cls = one?.class ?? "tag-only";
-    const held = lost.get(name)?.map(sayStranded).join("; ") ?? null;
+    const held =
+      lost
+        .get(name)
+        ?.map(({ why, nodes }) => sayStranded(why, nodes.length))
+        .join("; ") ?? null;
     return {
       name,
       class: cls,

@@ -3,9 +3,9 @@ import { countOf } from "../../../schema/article.ts";
 import type { NodeSinksView, SlurmNodeView } from "../../../schema/api.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { SlurmFact } from "../../../schema/slurm.ts";
-import { formatAct } from "../../core/slurm/hold.ts";
 import { stateOf } from "../../core/slurm/left.ts";
 import type { SlurmJob, SlurmNode } from "../../core/slurm/object.ts";
+import { sayActs } from "../../core/say/hold.ts";
 
 /** What the controller last said of the node; `null` = there is no Slurm. */
 export type SlurmLive = {
@@ -92,7 +92,7 @@ export function saySlurm(node: Node, live: SlurmLive): string[] {
   if (slurm.absentSince !== null) {
     return [`${name} is no longer listed by Slurm since ${isoOf(slurm.absentSince)}`];
   }
-  const acts = slurm.others.map(formatAct).join(", and ");
+  const acts = sayActs(slurm.others);
   const waits = slurm.held ? "its repair waits for it" : "slurm.on_foreign_drain: repair";
   const others = acts === "" ? [] : [`${name} is ${acts}: ${waits}`];
   const refused =

@@ -97,7 +97,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a cluster that is dark counts as one that has been waited for",
     {
       file: "reconciler/core/decide/leave.ts",
-      from: 'const dark = darkness(node, scope) ?? (left.kind === "dark" ? left.message : null);',
+      from: "const dark = darkness(node, scope) ?? darkWork(left);",
       to: "const dark = [].length === 0 ? null : darkness(node, scope);",
     },
     { file: DARK, name: "a deadline that passes in the dark" },
@@ -178,7 +178,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "a mark that nobody wants any more stays",
     {
       file: "reconciler/core/decide/kube.ts",
-      from: "because: [`Node ${kube.name} is marked`] };",
+      from: 'because: [{ code: "marked", node: kube.name }] };',
       to: "because: [] }.kind === null ? null : null;",
     },
     { file: PEOPLE, name: "are shown in the cluster" },
@@ -196,8 +196,8 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "the hold annotation is not looked at",
     {
       file: "reconciler/core/kubernetes/hold.ts",
-      from: "if (node.kube?.hold === true) return",
-      to: "if (node.kube?.hold === null) return",
+      from: "if (kube?.hold === true) {",
+      to: "if (kube?.hold === null) {",
     },
     { file: PEOPLE, name: "keeps every hand off" },
   ),
@@ -205,7 +205,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "who cannot be told apart is treated like anybody",
     {
       file: "reconciler/core/kubernetes/hold.ts",
-      from: "return sight.kube?.ambiguous.get(node.id) ?? null;",
+      from: 'return said === undefined ? null : { code: "ambiguous", said };',
       to: "return null;",
     },
     { file: PEOPLE, name: "nothing is done to either" },
@@ -214,7 +214,7 @@ export const KUBERNETES_MUTATIONS: readonly Mutation[] = [
     "evictions go on in a pause",
     {
       file: "reconciler/core/decide/desired-state.ts",
-      from: "if (paused !== null) return paused.message;",
+      from: "if (paused !== null) return sayWait(paused.why);",
       to: "",
     },
     { file: PEOPLE, name: "stops evictions in the middle" },

@@ -197,8 +197,8 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "an unknown price counts as nothing",
     {
       file: safety("spend.ts"),
-      from: "      if (price === null) {\n",
-      to: "      if (price === -1) {\n",
+      from: "if (price === null) return {",
+      to: "if (price === -1) return {",
     },
     { file: SAFETY, name: "whose price is not known" },
   ),
@@ -224,8 +224,8 @@ export const SAFETY_MUTATIONS: readonly Mutation[] = [
     "a node that a person cordoned is repaired away",
     {
       file: decide("repair.ts"),
-      from: "  if (node.cordon.human !== null) {\n    const who",
-      to: "  if (node.cordon.human !== null && node.fence < 0) {\n    const who",
+      from: "  if (node.cordon.human !== null) {\n    const { by, why } = node.cordon.human;\n    const isUnsold",
+      to: "  if (node.cordon.human !== null && node.fence < 0) {\n    const { by, why } = node.cordon.human;\n    const isUnsold",
     },
     { file: REPLACE, name: "cordoned by a person" },
   ),

@@ -6,6 +6,7 @@ import { type Fault, nameOf } from "./fault.ts";
 import type { Shape } from "./shape.ts";
 import { type Found, type Pace, Swarm } from "./swarm.ts";
 import { isWaived, Trouble } from "./trouble.ts";
+import { sayWait } from "../../../reconciler/core/say/wait.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -151,5 +152,5 @@ function whyNotWell(swarm: Swarm): string {
 function waitOf(swarm: Swarm, node: string | null): string {
   const waits = swarm.life.running?.reconciler.lastPlan().waits ?? [];
   const wait = waits.find((one) => one.node === node);
-  return wait === undefined ? "and nothing waits" : `${wait.reason}: ${wait.message}`;
+  return wait === undefined ? "and nothing waits" : `${wait.reason}: ${sayWait(wait.why)}`;
 }

@@ -6,7 +6,7 @@ import type { Presence } from "../../../reconciler/runtime/presence.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { HeldFinding } from "../../../schema/held.ts";
 import type { Node } from "../../../schema/node.ts";
-import type { Plan } from "../../../schema/plan.ts";
+import type { Plan } from "../../../reconciler/core/plan.ts";
 import type { CloudFacts, Rows } from "../../world/observation.ts";
 import { type Agent, isQuiet, nextBeat } from "./agent.ts";
 
