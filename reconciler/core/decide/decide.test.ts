@@ -16,6 +16,7 @@ import { shareOf } from "../safety/budget.ts";
 import { decide } from "./decide.ts";
 import { lintPlan } from "./lint.ts";
 import { createRequest, nodeIdOf, offersOf } from "./offer.ts";
+import { sayBroken } from "../say/breach.ts";
 
 const NOW = AROUND;
 
@@ -110,8 +111,8 @@ test("lintPlan() finds each law broken by hand", () => {
     because: [],
   };
   const lint = (actions: object[], sight = sightOf([], "empty"), of = fleet): string[] =>
-    lintPlan(of, config, sight, { actions: actions as never, waits: [] }).map(
-      (breach) => breach.message,
+    lintPlan(of, config, sight, { actions: actions as never, waits: [] }).map(({ how }) =>
+      sayBroken(null, [how]),
     );
   expect(lint([terminate]).join()).toContain("in phase serving");
   expect(lint([terminate], sightOf(["x"], "empty")).join()).toContain("while blind");

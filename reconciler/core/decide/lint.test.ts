@@ -30,6 +30,7 @@ import {
 import { bootstrapPayload } from "./bootstrap.ts";
 import { lintPlan, soundPart } from "./lint.ts";
 import type { Cause } from "../say/cause.ts";
+import { sayBroken } from "../say/breach.ts";
 
 const drained = drainingOf({ drainedAt: NOW - 5 });
 const advance = (to: Phase, node = "n"): Action => ({
@@ -83,7 +84,13 @@ const admit = (slot: number, node = "new", pool = "p"): Action => ({
 
 function lint(nodes: Node[], actions: Action[], setting: Setting = {}, waits: Plan["waits"] = []) {
   const fleet = fleetOf(nodes, [], [poolStateOf(setting.desired ?? 4)], setting.operations);
-  return lintPlan(fleet, settingOf(setting), sightOf(setting.sight), { actions, waits });
+  const sight = sightOf(setting.sight);
+  return lintPlan(fleet, settingOf(setting), sight, { actions, waits }).map(({ pool, how }) => {
+    return {
+      pool,
+      message: sayBroken(null, [how]).replace("the plan of pool - breaks a law: ", ""),
+    };
+  });
 }
 const says = (node: Node, action: Action, setting: Setting = {}) =>
   lint([node], [action], setting).map(({ message }) => message);

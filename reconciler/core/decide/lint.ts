@@ -18,9 +18,10 @@ import { isHeldInSlurm } from "../slurm/hold.ts";
 import { hasRegistered } from "../slurm/mark.ts";
 import { ARRIVING } from "./buy.ts";
 import { isOut } from "./budget.ts";
+import { type Breach, sayBroken } from "../say/breach.ts";
 
 /** `pool: null` = nodes of no pool. */
-type Breach = { pool: string | null; message: string };
+type Found = { pool: string | null; how: Breach };
 
 /** Pools (`null` = nodes of none) whose plan breaks a law, with how. */
 export type Broken = ReadonlyMap<string | null, string>;
@@ -35,8 +36,8 @@ export function soundPart(
   const byPool = Map.groupBy(lintPlan(fleet, config, sight, plan), ({ pool }) => pool);
   const broken = new Map<string | null, string>();
   for (const [pool, breaches] of byPool) {
-    const how = breaches.map(({ message }) => message).join("; ");
-    broken.set(pool, `the plan of pool ${pool ?? "-"} breaks a law: ${how}`);
+    const hows = breaches.map(({ how }) => how);
+    broken.set(pool, sayBroken(pool, hows));
   }
   const actions = plan.actions.filter((action) => !broken.has(poolOf(action, fleet)));
   return { plan: { actions, waits: plan.waits }, broken };
@@ -47,24 +48,25 @@ function poolOf(action: Action, { nodes }: Fleet): string | null {
 }
 
 /** Every law that `plan` breaks; empty = sound. */
-export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan): Breach[] {
-  const breaches: Breach[] = [];
+export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan): Found[] {
+  const breaches: Found[] = [];
   const acted = new Set<string>();
   const admitted = new Set<string>();
   for (const action of plan.actions) {
     const node = fleet.nodes.get(action.node);
     const pool = poolOf(action, fleet);
-    const breach = (message: string): void => void breaches.push({ pool, message });
-    if (acted.has(action.node)) breach(`two actions for node ${action.node}`);
+    const breach = (how: Breach): void => void breaches.push({ pool, how });
+    if (acted.has(action.node)) breach({ code: "two_actions", node: action.node });
     acted.add(action.node);
     if (action.kind === "admit") {
-      if (node !== undefined) breach(`admit of ${action.node}, which exists`);
+      if (node !== undefined) breach({ code: "admit_known", node: action.node });
       const slot = `${action.pool}/${action.slot}`;
-      if (admitted.has(slot)) breach(`two admits for slot ${slot}`);
+      if (admitted.has(slot)) breach({ code: "two_admits", pool: action.pool, slot: action.slot });
       admitted.add(slot);
       lintAdmit(fleet, plan, action, breach);
-    } else if (node === undefined) breach(`${action.kind} of ${action.node}, which does not exist`);
-    else lintAction(node, action, fleet, sight, breach);
+    } else if (node === undefined) {
+      breach({ code: "no_node", what: action.kind, node: action.node });
+    } else lintAction(node, action, fleet, sight, breach);
   }
   lintWaits(fleet, plan, acted, breaches);
   lintBudget(fleet, config, plan, breaches);
@@ -72,31 +74,32 @@ export function lintPlan(fleet: Fleet, config: Config, sight: Sight, plan: Plan)
 }
 
 /** Law 6: every node that is not serving is in actions or waits. */
-function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breaches: Breach[]): void {
+function lintWaits(fleet: Fleet, plan: Plan, acted: ReadonlySet<string>, breaches: Found[]): void {
   const waiting = new Set(plan.waits.map((wait) => wait.node));
   for (const { id, pool, phase } of fleet.nodes.values()) {
     const { kind } = phase;
     if (kind === "gone" || kind === "serving" || acted.has(id) || waiting.has(id)) continue;
-    breaches.push({ pool, message: `${id} is ${kind} with neither action nor wait` });
+    breaches.push({ pool, how: { code: "idle", node: id, phase: kind } });
   }
 }
 
-type Say = (message: string) => void;
+type Say = (how: Breach) => void;
 
 function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, breach: Say): void {
   const open = node.operation === null ? undefined : fleet.operations.get(node.operation);
   // An action that ends the node cancels its set-up.
+  const step = { what: action.kind, node: node.id };
   if (node.operation !== null && open?.payload.kind !== "bootstrap")
-    breach(`${action.kind} of ${node.id} while ${node.operation} is open`);
-  if (node.phase.kind === "gone") breach(`${action.kind} of ${node.id}, which is gone`);
+    breach({ code: "open", ...step, operation: node.operation });
+  if (node.phase.kind === "gone") breach({ code: "gone", ...step });
   const mirror =
     action.kind === "effect" &&
     (action.payload.kind === "cordon" || action.payload.kind === "uncordon") &&
     action.payload.mirror === true;
   if (node.phase.kind === "held" && node.order === null && !mirror)
-    breach(`${action.kind} of ${node.id}, which a person holds`);
+    breach({ code: "held", ...step });
   if (isDestructive(action) && sight.blind.length > 0 && !mayWhileBlind(node, action)) {
-    breach(`${action.kind} of ${node.id} while blind (${sight.blind.join("; ")})`);
+    breach({ code: "blind", ...step, why: sight.blind });
   }
   lintOrder(node, action, breach);
   if (action.kind === "effect") lintReach(node, action.payload, sight, breach);
@@ -107,32 +110,33 @@ function lintAction(node: Node, action: Action, fleet: Fleet, sight: Sight, brea
 function lintReach(node: Node, { kind }: Payload, { providers }: Sight, breach: Say): void {
   if (kind !== "terminate" && kind !== "reboot") return;
   const why = strandedWhy(node, providers);
-  if (why !== null) breach(`${kind} of ${node.id}: ${why}`);
+  if (why !== null) breach({ code: "unreached", what: kind, node: node.id, why });
 }
 
 /** Nothing of others is touched in Slurm, and no changed machine is released unregistered. */
 function lintSlurm({ id, slurm, ...node }: Node, payload: Payload, sight: Sight, breach: Say) {
   if (payload.kind === "end_jobs" && sight.slurm?.dark !== null) {
-    return breach(`jobs of ${payload.slurm} are told while Slurm is dark`);
+    return breach({ code: "jobs_dark", name: payload.slurm });
   }
   if (payload.kind !== "cordon" && payload.kind !== "uncordon") return;
   if (payload.slurm === undefined) return;
   const { name } = payload.slurm;
-  if (slurm?.name !== name) return breach(`${payload.kind} of ${name}, which is not ${id}'s`);
+  const write = { what: payload.kind, name };
+  if (slurm?.name !== name) return breach({ code: "other_name", ...write, node: id });
   if (sight.slurm === null || sight.slurm.dark !== null) {
-    breach(`${payload.kind} of ${name} while Slurm is dark`);
+    breach({ code: "slurm_dark", ...write });
   }
   const lifts = payload.kind === "uncordon" ? payload.slurm.lifts : undefined;
   // What slurmctld itself said of the machine before is nobody's decision.
   const isStale = lifts !== undefined && slurm.stale === true && lifts === slurm.reason;
   if (slurm.owner === "foreign" && !isStale) {
-    breach(`${payload.kind} of ${name}, which others hold in Slurm`);
+    breach({ code: "theirs_in_slurm", ...write });
   }
   if (payload.kind === "cordon") return;
   if (slurm.owner !== "own" && !isStale) {
-    breach(`release of ${name}, which Navarch did not drain`);
+    breach({ code: "release_theirs", name });
   }
-  if (!hasRegistered(node, slurm)) breach(`release of ${name} before a new BootTime`);
+  if (!hasRegistered(node, slurm)) breach({ code: "release_early", name });
 }
 
 /**
@@ -159,8 +163,8 @@ function lintAdmit(
     const surge = plan.actions.some(
       (a) => a.kind === "advance" && a.node === other.id && a.to.kind === "replacing",
     );
-    if (!surge)
-      breach(`admit of ${action.node} into slot ${action.slot}, which ${other.id} still has`);
+    const { node, slot } = action;
+    if (!surge) breach({ code: "admit_occupied", node, slot, by: other.id });
   }
 }
 
@@ -171,11 +175,11 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   const { purpose } = action.to;
   const isEnding = node.phase.kind === "terminating" || node.instance?.state === "terminated";
   if (isHeldInSlurm(node) && node.order === null && !isEnding) {
-    breach(`end of ${node.id} (${purpose}), which others hold in Slurm`);
+    breach({ code: "ends_theirs", node: node.id, purpose });
   }
   const byItself = purpose === "failed" || purpose === "lemon" || purpose === "replace";
   if (isOwned(node) && byItself && node.order === null && node.phase.kind !== "terminating") {
-    breach(`release of ${node.id} (${purpose}), a machine that its operator owns`);
+    breach({ code: "releases_owned", node: node.id, purpose });
   }
   const { kind } = node.phase;
   const arriving = ARRIVING.includes(kind);
@@ -183,7 +187,7 @@ function lintOrder(node: Node, action: Action, breach: Say): void {
   // Only the purpose of a node that ends already has changed.
   const ends = kind === "terminating";
   if (purpose === "lost" || arriving || drained || ends || node.order?.force === true) return;
-  breach(`terminating ${node.id} (${purpose}) before it is drained`);
+  breach({ code: "ends_undrained", node: node.id, purpose });
 }
 
 const HELD_BY_OTHERS: ReadonlySet<Payload["kind"]> = new Set([
@@ -195,46 +199,46 @@ function lintEffect(
   payload: Extract<Action, { kind: "effect" }>["payload"],
   breach: Say,
 ): void {
+  const { id } = node;
   const cordoned = node.cordon.product !== null || node.cordon.human !== null;
   const theirs = node.cordon.human !== null && node.order === null;
   if (isHeldInSlurm(node) && node.order === null && HELD_BY_OTHERS.has(payload.kind)) {
-    breach(`${payload.kind} of ${node.id}, which others hold in Slurm`);
+    breach({ code: "theirs_in_slurm", what: payload.kind, name: id });
   }
   switch (payload.kind) {
     case "terminate":
       if (node.phase.kind !== "terminating")
-        breach(`terminate of ${node.id} in phase ${node.phase.kind}`);
+        breach({ code: "wrong_phase", node: id, phase: node.phase.kind });
       if (node.instance?.id !== payload.instanceId)
-        breach(`terminate of ${payload.instanceId}, which is not ${node.id}'s instance`);
+        breach({ code: "other_instance", node: id, instance: payload.instanceId });
       return;
     case "create":
       if (node.phase.kind === "requested" && node.instance === null) return;
-      return breach(`create for ${node.id}, which is ${node.phase.kind}`);
+      return breach({ code: "bought_twice", node: id, phase: node.phase.kind });
     case "uncordon":
       if (payload.mirror === true) {
         // Without a cordon even a mark that no record explains may go (`isLeftover`, `kube.ts`).
-        if (cordoned) breach(`the mark of ${node.id} is lifted while it is cordoned`);
+        if (cordoned) breach({ code: "mark_lifted", node: id });
         return;
       }
-      if (node.cordon.product === null)
-        breach(`uncordon of ${node.id}, which the product did not cordon`);
+      if (node.cordon.product === null) breach({ code: "not_our_cordon", node: id });
       return;
     case "drain":
       if (payload.purpose === "replace" && theirs)
-        breach(`repair of ${node.id}, which a person cordoned`);
-      if (!cordoned) breach(`drain of ${node.id} before it is cordoned`);
+        breach({ code: "cordoned_by_person", what: "repair", node: id });
+      if (!cordoned) breach({ code: "drain_uncordoned", node: id });
       return;
     case "reboot": {
       const ready = node.phase.kind === "draining" && node.phase.drainedAt !== null;
-      if (!ready || !cordoned) breach(`reboot of ${node.id}, which is not drained`);
-      if (theirs) breach(`reboot of ${node.id}, which a person cordoned`);
+      if (!ready || !cordoned) breach({ code: "reboot_undrained", node: id });
+      if (theirs) breach({ code: "cordoned_by_person", what: "reboot", node: id });
       return;
     }
     case "end_jobs": {
       const { slurm } = node;
-      if (node.phase.kind !== "draining") breach(`jobs of ${node.id} are told before its drain`);
+      if (node.phase.kind !== "draining") breach({ code: "jobs_early", node: id });
       if (slurm?.name !== payload.slurm || slurm.owner !== "own")
-        breach(`jobs of ${payload.slurm} are told, which Navarch did not drain`);
+        breach({ code: "jobs_theirs", name: payload.slurm });
       return;
     }
     case "cordon":
@@ -247,7 +251,7 @@ function lintEffect(
  * No more slots go out than the pool may lose at once; slots that are out already are no breach.
  * Bought nodes are counted by themselves, unmanaged ones with all others (`budget.ts`).
  */
-function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]): void {
+function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Found[]): void {
   // The nodes of a smaller pool leave without a budget.
   const cordons = new Set<string>();
   for (const action of plan.actions) {
@@ -277,8 +281,9 @@ function lintBudget(fleet: Fleet, config: Config, plan: Plan, breaches: Breach[]
       const added = [...keys].filter((key) => !out.has(key)).length;
       const max = shareOf(pool.health.maxUnavailable, places);
       if (added === 0 || out.size + added <= max) continue;
-      const message = `pool ${pool.name}: ${out.size + added} slots out, at most ${max}`;
-      breaches.push({ pool: pool.name, message });
+      const { name } = pool;
+      const how = { code: "over_budget", pool: name, out: out.size + added, max } as const;
+      breaches.push({ pool: name, how });
     }
   }
 }
