@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { count } from "../../schema/number.ts";
 import { AgentCommand, CommandResult } from "../../schema/report.ts";
 import { BootId } from "../../schema/id.ts";
-import { parseNote } from "../state-file.ts";
+import { parseNote } from "../spool/state-file.ts";
 
 /** Stored answers: a control plane has a few commands open for one node. */
 const NOTES_MAX = 64;

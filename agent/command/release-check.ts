@@ -5,8 +5,8 @@
  *
  * Adapter: network.
  */
-import { readBytes } from "../bounded-text.ts";
-import type { Tls } from "../trust.ts";
+import { readBytes } from "../trust/bounded-text.ts";
+import type { Tls } from "../trust/trust.ts";
 
 export type ReleaseAsk = {
   /** URL of the release, without a slash at its end. */

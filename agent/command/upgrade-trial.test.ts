@@ -3,8 +3,8 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock, SendAnswer, Sender } from "../port.ts";
-import { openStateFiles } from "../state-file.ts";
+import type { Clock, SendAnswer, Sender } from "../port/port.ts";
+import { openStateFiles } from "../spool/state-file.ts";
 import type { Report } from "../../schema/report.ts";
 import { openTrial, replacedBy, TRIAL_FILE, type TrialNote } from "./upgrade-trial.ts";
 

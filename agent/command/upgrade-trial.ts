@@ -8,8 +8,8 @@
  */
 import * as fs from "node:fs";
 import * as v from "valibot";
-import type { Clock, Sender } from "../port.ts";
-import { parseNote, type StateFiles } from "../state-file.ts";
+import type { Clock, Sender } from "../port/port.ts";
+import { parseNote, type StateFiles } from "../spool/state-file.ts";
 import { amount, count } from "../../schema/number.ts";
 
 export const TRIAL_FILE = "upgrade.json";

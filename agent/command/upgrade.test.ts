@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CommandId } from "../../schema/id.ts";
 import type { AgentCommand } from "../../schema/report.ts";
-import { openStateFiles } from "../state-file.ts";
+import { openStateFiles } from "../spool/state-file.ts";
 import type { ReleaseKey } from "../../reconciler/security/release-key.ts";
 import { makeKey } from "../../test/agent/test-key.ts";
 import { KeyTrust } from "../report/key-trust.ts";

@@ -10,7 +10,7 @@ import { EMPTY_HOST_MEMORY, type HostContext, type HostMemory } from "./probe.ts
 import { openHost } from "./read.ts";
 import { type HostReading, type NetworkPort, NOTHING_READ } from "./reading.ts";
 import { HostWatch, lookAtHost } from "./watch.ts";
-import { loadMemory, type StateFiles } from "../state-file.ts";
+import { loadMemory, type StateFiles } from "../spool/state-file.ts";
 
 const home = mkdtempSync(join(tmpdir(), "navarch-host-"));
 afterAll(() => rmSync(home, { recursive: true, force: true }));

@@ -7,7 +7,7 @@
 import { request } from "node:http";
 import type { AgentNotice } from "../../schema/report.ts";
 import { isInstant } from "../../schema/instant.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import type { AskNotice, NoticeAnswer } from "./notice.ts";
 
 /** A local service answers in milliseconds. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { MetadataServer, type Word } from "../../test/fixture/cloud/metadata-server.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import { openEc2Notice, openGceNotice } from "./metadata.ts";
 import { type NoticeAnswer, NoticeWatch, POLL_MS, RARE_MS } from "./notice.ts";
 

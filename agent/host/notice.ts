@@ -3,7 +3,7 @@
  * metadata service that does not answer is no finding, and is asked rarely.
  */
 import type { AgentNotice } from "../../schema/report.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 
 export type NoticeAnswer =
   | { kind: "nothing" }

@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { access, readdir, readFile, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import { localMounts, type Mount } from "./mount.ts";
 import { type FileSystem, type HostReading, NOTHING_READ, type NetworkPort } from "./reading.ts";
 import type { Panic } from "./reading.ts";

@@ -12,7 +12,7 @@ import { trimEnd } from "../../schema/trim.ts";
 import type { Metrics } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { type HostFact, hostFact, mayHoldHostFact } from "./host-fact.ts";
-import { normalizePci } from "../pci.ts";
+import { normalizePci } from "./pci.ts";
 import { bodyMetrics } from "./xid-body.ts";
 
 /** `pci` is always normalised. */

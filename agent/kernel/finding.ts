@@ -7,10 +7,10 @@ import { type Finding, newFinding, type Metrics, type Severity } from "../../sch
 import type { GpuIdentity } from "../../schema/gpu.ts";
 import type { BootId } from "../../schema/id.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { Bus } from "../port.ts";
+import type { Bus } from "../port/port.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { KernelFact } from "./fact.ts";
-import { normalizePci } from "../pci.ts";
+import { normalizePci } from "./pci.ts";
 
 /** This machine's GPUs by PCI address. If empty (unknown), no address counts as foreign. */
 export type GpuTable = readonly { index: number | null; uuid: string | null; pci: string }[];

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { type KernelFact, parseFacts } from "./fact.ts";
 import { parseRecord, unescapeKmsg } from "./parse.ts";
-import { normalizePci, parsePci } from "../pci.ts";
+import { normalizePci, parsePci } from "./pci.ts";
 
 const REGISTERS = "0x0, 0x0, 0x10000, 0x0, 0x0, 0x0, 0x0";
 

@@ -1,6 +1,6 @@
 /** The reader over a source that is played by the test, answer by answer. */
 import { describe, expect, test } from "bun:test";
-import type { Clock, KernelCursor, KernelRecordOut } from "../port.ts";
+import type { Clock, KernelCursor, KernelRecordOut } from "../port/port.ts";
 import { type KernelLogOptions, openKernelLog } from "./read.ts";
 import type { Source, SourceRead } from "./source.ts";
 

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import type { Clock, KernelCursor, KernelRecordOut } from "../port.ts";
+import type { Clock, KernelCursor, KernelRecordOut } from "../port/port.ts";
 import { openKernelLog } from "./read.ts";
 import type { Source, SourceRead } from "./source.ts";
 

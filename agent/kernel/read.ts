@@ -9,7 +9,7 @@ import { isUtf8 } from "node:buffer";
 import * as v from "valibot";
 import type { Finding } from "../../schema/finding.ts";
 import { BootId } from "../../schema/id.ts";
-import type { Clock, KernelCursor, KernelLog, KernelRecordOut } from "../port.ts";
+import type { Clock, KernelCursor, KernelLog, KernelRecordOut } from "../port/port.ts";
 import { parseFacts } from "./fact.ts";
 import { EMPTY_MEMORY, type GpuTable, findingOf, type KernelMemory } from "./finding.ts";
 import { HOST_BEGIN_CHARS, mayHoldHostFact } from "./host-fact.ts";

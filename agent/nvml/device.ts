@@ -20,7 +20,7 @@ import {
 } from "./layout.ts";
 import { flagOf, plausible, plausibleBanks, plausibleFabric, plausibleLink } from "./plausible.ts";
 import type { GpuReader, Way } from "./read.ts";
-import type { NvmlFabric, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
+import type { NvmlFabric, NvmlGpuCheck, NvmlGpuSample } from "../port/reading.ts";
 import { NOT_SUPPORTED, SUCCESS, VERSION_UNKNOWN, isDenial, isUnsupported } from "./return-code.ts";
 
 /** Constant values, read once per handle. */

@@ -14,7 +14,13 @@ import { type EventSource, openEvents } from "./event.ts";
 import { EXCLUDED, PCI_INFO } from "./layout.ts";
 import { hasLinksOff } from "./module.ts";
 import { GpuReader, formatText } from "./read.ts";
-import type { NvmlCheck, NvmlEvent, NvmlFailure, NvmlGpuCheck, NvmlSample } from "../reading.ts";
+import type {
+  NvmlCheck,
+  NvmlEvent,
+  NvmlFailure,
+  NvmlGpuCheck,
+  NvmlSample,
+} from "../port/reading.ts";
 import {
   GPU_IS_LOST,
   INVALID_ARGUMENT,

@@ -4,7 +4,7 @@
  */
 import type { Bound } from "./bind.ts";
 import { EVENT_DATA, type Place, unsignedAt } from "./layout.ts";
-import type { NvmlEvent } from "../reading.ts";
+import type { NvmlEvent } from "../port/reading.ts";
 import { SUCCESS } from "./return-code.ts";
 
 /**

@@ -2,7 +2,7 @@
  * Readings of a healthy H100: the base of simulated GPUs and tests, never a default for a missing
  * value of a real driver.
  */
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 
 export function healthyGpu(index: number, change: Partial<NvmlGpuCheck> = {}): NvmlGpuCheck {
   const bus = (0x18 + index * 3).toString(16).toUpperCase().padStart(2, "0");

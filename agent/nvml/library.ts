@@ -6,7 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { type Bound, MANDATORY, bindLibrary } from "./bind.ts";
-import type { NvmlFailure } from "../reading.ts";
+import type { NvmlFailure } from "../port/reading.ts";
 
 /** The bare `.so` comes with development packages only (docs/reference/nvml.md#loading). */
 export const LIBRARY_NAME = "libnvidia-ml.so.1";

@@ -2,7 +2,7 @@
  * Messages between agent and probe child. Both are one executable, but after an upgrade in place
  * the running agent may start a newer child, so each message names its protocol.
  */
-import type { NvmlCheck, NvmlEvent, NvmlSample } from "../reading.ts";
+import type { NvmlCheck, NvmlEvent, NvmlSample } from "../port/reading.ts";
 import type { Reading } from "./driver.ts";
 
 /** Raised with any change of messages or `reading.ts` that an older agent would misread. */

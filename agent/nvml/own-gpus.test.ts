@@ -1,7 +1,7 @@
 /** V42: a pod without GPUs has none, and a dead driver under a pod with GPUs is still a fault. */
 import { expect, test } from "bun:test";
-import type { Nvml } from "../port.ts";
-import type { NvmlAnswer, NvmlFailure } from "../reading.ts";
+import type { Nvml } from "../port/port.ts";
+import type { NvmlAnswer, NvmlFailure } from "../port/reading.ts";
 import { ownGpus, type PodGpus } from "./own-gpus.ts";
 
 async function seen(reason: NvmlFailure["reason"], given: Partial<PodGpus>): Promise<string> {

@@ -2,8 +2,8 @@
  * The GPUs of a pod: those that the library shows there, and none where it was given none. A
  * machine without a driver is broken; a pod without one is a pod for other work. Pure.
  */
-import type { Bus, Nvml } from "../port.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlSample } from "../reading.ts";
+import type { Bus, Nvml } from "../port/port.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlSample } from "../port/reading.ts";
 
 /** The bus shows the machine's GPUs to each of its pods. */
 export const POD_BUS: Bus = {

@@ -6,11 +6,11 @@
  * Adapter: child process, /proc.
  */
 import { readdirSync } from "node:fs";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import type { PingNvml } from "./pulse.ts";
 import { PROBE_PROTOCOL, type ProbeMessage, type ProbeOp, type ProbeRequest } from "./message.ts";
-import type { NvmlAnswer, NvmlEvent, NvmlFailure } from "../reading.ts";
-import { readText } from "../state-file.ts";
+import type { NvmlAnswer, NvmlEvent, NvmlFailure } from "../port/reading.ts";
+import { readText } from "../spool/state-file.ts";
 
 export type NvmlLimits = {
   /** With this many abandoned children, no new one is started. */

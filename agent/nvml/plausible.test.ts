@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { answerOf, HOUR_MS, remembering, roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import { runProbes } from "../probe/run.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { healthyGpu } from "./healthy.ts";
 import { flagOf, plausible, plausibleBanks, plausibleFabric, plausibleLink } from "./plausible.ts";
 

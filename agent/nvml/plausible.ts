@@ -3,7 +3,7 @@
  * and a broken library returns anything. A verdict on such a value would end a machine for it.
  * Pure.
  */
-import type { NvmlFabric, NvmlGpuCheck, NvmlLink } from "../reading.ts";
+import type { NvmlFabric, NvmlGpuCheck, NvmlLink } from "../port/reading.ts";
 
 type Bound = readonly [least: number, most: number];
 

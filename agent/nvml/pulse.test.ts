@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import { openFakeNvml } from "../../test/fixture/nvml/fake.ts";
 import { PULSE_DEADLINE_MS, PULSE_MS, keepPulse } from "./pulse.ts";
-import type { NvmlAnswer } from "../reading.ts";
+import type { NvmlAnswer } from "../port/reading.ts";
 
 const ALIVE: NvmlAnswer<null> = { kind: "ok", value: null, durationMs: 1 };
 const HUNG: NvmlAnswer<null> = { kind: "unresponsive", evidence: "D", abandoned: 1 };

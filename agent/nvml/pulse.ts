@@ -3,8 +3,8 @@
  * after every pause of five seconds. A failed call becomes the answer to the next reading, which
  * `onSilent` requests at once.
  */
-import type { Clock, Nvml } from "../port.ts";
-import type { NvmlAnswer } from "../reading.ts";
+import type { Clock, Nvml } from "../port/port.ts";
+import type { NvmlAnswer } from "../port/reading.ts";
 
 /** Pause between two calls into a driver that responds. */
 export const PULSE_MS = 5_000;

@@ -2,8 +2,8 @@
  * Releases the library for a GPU reset, which needs the GPU without clients, the probe child
  * included (docs/reference/nvml.md#functions). Meanwhile every call answers `released`.
  */
-import type { Nvml } from "../port.ts";
-import type { NvmlAnswer } from "../reading.ts";
+import type { Nvml } from "../port/port.ts";
+import type { NvmlAnswer } from "../port/reading.ts";
 
 export type ReleasableNvml = {
   nvml: Nvml;

@@ -1,5 +1,5 @@
 /** Classifies return codes of the library (docs/reference/nvml.md#return-codes). */
-import type { NvmlFailure } from "../reading.ts";
+import type { NvmlFailure } from "../port/reading.ts";
 
 export const SUCCESS = 0;
 export const UNINITIALIZED = 1;

@@ -1,11 +1,11 @@
 /** Makes readings of simulated GPUs: plausible, slowly changing, determined by seed and time. */
 import { LIMIT } from "../../schema/limit.ts";
-import { normalizePci } from "../pci.ts";
-import type { Bus } from "../port.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { Bus } from "../port/port.ts";
 import { formatUnknownUuid } from "./device.ts";
 import { healthyGpu } from "./healthy.ts";
 import { plausible } from "./plausible.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { UNKNOWN, isGpuCode } from "./return-code.ts";
 import type { GpuFault, SimulatedFaults, SimulatedOptions } from "./simulated.ts";
 

@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { roundAt } from "../../test/fixture/nvml/probe-round.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { runProbes } from "../probe/run.ts";
 import { type SimulatedFaults, openSimulatedGpus } from "./simulated.ts";

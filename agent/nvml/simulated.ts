@@ -6,8 +6,8 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import * as v from "valibot";
-import type { Bus, Clock, Nvml } from "../port.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../reading.ts";
+import type { Bus, Clock, Nvml } from "../port/port.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../port/reading.ts";
 import { makeBus, makeCheck, uuidOf } from "./simulated-gpu.ts";
 import { count, integer, reading } from "../../schema/number.ts";
 

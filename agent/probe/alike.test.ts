@@ -4,7 +4,7 @@ import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { compiledBuiltin } from "../../health/policy/builtin.ts";
 import { judge } from "../../health/policy/judge.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 import { runProbes } from "./run.ts";
 

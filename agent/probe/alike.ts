@@ -2,7 +2,7 @@
  * Reports GPUs that cannot be told apart, and a node whose GPUs are not of one model. A baseboard
  * of linked GPUs never mixes models; a workstation with a card for its display does.
  */
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { modelOf } from "./model.ts";
 import { type Condition, isLost, isUnknown, isUnopened, onNode, wholeNode } from "./probe.ts";
 import type { Probe } from "./probe.ts";

@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { HOUR_MS, answerOf, lookWith, roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { clockProbe } from "./clock.ts";
 import { eccProbe } from "./ecc.ts";
 import { fabricProbe } from "./fabric.ts";

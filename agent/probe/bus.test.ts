@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
-import { normalizePci } from "../pci.ts";
-import type { NvmlCheck } from "../reading.ts";
-import type { Bus, BusGpu } from "../port.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { NvmlCheck } from "../port/reading.ts";
+import type { Bus, BusGpu } from "../port/port.ts";
 import {
   answerOf,
   formatConditions,

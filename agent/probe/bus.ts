@@ -3,9 +3,9 @@
  * GPUs passed through to virtual machines are not expected, and one bound to another driver is a
  * mistake of the set-up, not of the hardware. Pure.
  */
-import { normalizePci } from "../pci.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
-import type { Bus, BusGpu } from "../port.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
+import type { Bus, BusGpu } from "../port/port.ts";
 import { type Condition, ConditionList, type GpuPlace, isUnknown, wholeNode } from "./probe.ts";
 import type { Probe, ProbeMemory, ProbeOut } from "./probe.ts";
 

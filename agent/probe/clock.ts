@@ -4,7 +4,7 @@
  * lasts (docs/reference/nvml.md#constants).
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 
 /** Named as in nvml.h after `nvmlClocksEventReason`. */
 export const REASON = {

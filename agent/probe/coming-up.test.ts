@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { HOUR_MS, remembering, roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlFailure, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlFailure, NvmlGpuCheck } from "../port/reading.ts";
 import { isComingUp, isInstalling } from "./coming-up.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 

@@ -3,7 +3,7 @@
  * minutes after boot. Until then a check is inconclusive: without the fabric CUDA does not start
  * ("system not yet initialized", error 802), so the machine is neither verified nor faulty. Pure.
  */
-import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
+import type { NvmlAnswer, NvmlCheck } from "../port/reading.ts";
 import { fabricProbe } from "./fabric.ts";
 import { FABRIC_GRACE_MS, nvlinkProbe } from "./nvlink.ts";
 import type { ProbeContext, ProbeMemory } from "./probe.ts";

@@ -8,7 +8,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
-import { normalizePci } from "../pci.ts";
+import { normalizePci } from "../kernel/pci.ts";
 import { countProbe } from "./count.ts";
 import { EMPTY_MEMORY, type ProbeContext } from "./probe.ts";
 import { runProbes } from "./run.ts";

@@ -3,8 +3,8 @@
  * neighbour leaves. A lost GPU keeps its identity. GPUs on the bus that are not listed are counted
  * here and reported by `bus.ts`.
  */
-import { normalizePci } from "../pci.ts";
-import type { NvmlCheck } from "../reading.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { NvmlCheck } from "../port/reading.ts";
 import { unlistedGpus } from "./bus.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
 import { type Condition, ConditionList, isLost, isUnopened, onNode, wholeNode } from "./probe.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { NvmlFailure } from "../reading.ts";
+import type { NvmlFailure } from "../port/reading.ts";
 import { judgeDriver } from "./driver.ts";
 
 const failure = (reason: NvmlFailure["reason"], code: number) =>

@@ -5,7 +5,7 @@
 import type { Severity } from "../../schema/finding.ts";
 import type { ProbeOutcome } from "../../schema/report.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import type { NvmlAnswer, NvmlFailure } from "../reading.ts";
+import type { NvmlAnswer, NvmlFailure } from "../port/reading.ts";
 import { type Condition, metricsOf, onNode } from "./probe.ts";
 
 export type DriverVerdict = {

@@ -5,7 +5,7 @@
  */
 import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
 import type { Look, Probe } from "./probe.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { nextWindow } from "./window.ts";
 
 /** Corrected errors within an hour; upstream's rule has the same number without the hour. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
-import type { NvmlEvent } from "../reading.ts";
+import type { NvmlEvent } from "../port/reading.ts";
 import { roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import { makeEventFindings, wantsCheck } from "./event.ts";
 

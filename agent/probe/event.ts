@@ -4,7 +4,7 @@
  */
 import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity } from "../../schema/gpu.ts";
-import type { NvmlEvent } from "../reading.ts";
+import type { NvmlEvent } from "../port/reading.ts";
 import { makeFinding } from "./finding.ts";
 import { type Condition, type ProbeContext, onNode } from "./probe.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Expected } from "../../schema/report.ts";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
-import type { Bus, BusGpu } from "../port.ts";
+import type { Bus, BusGpu } from "../port/port.ts";
 import { expectGpus, presentGpus } from "./expect.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 

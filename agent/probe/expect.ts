@@ -4,7 +4,7 @@
  * configuration (option, instance type, pool), highest count ever seen. Pure.
  */
 import type { Expected } from "../../schema/report.ts";
-import type { NvmlCheck } from "../reading.ts";
+import type { NvmlCheck } from "../port/reading.ts";
 import { awayGpus, managedGpus } from "./bus.ts";
 import { type ProbeContext, type ProbeMemory, isLost, isUnopened } from "./probe.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
-import type { NvmlFabric, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlFabric, NvmlGpuCheck } from "../port/reading.ts";
 import {
   HOUR_MS,
   answerOf,

@@ -4,7 +4,7 @@
  * manager needs minutes.
  */
 import { type Condition, type Look, type Probe, lookAtEach, onGpu } from "./probe.ts";
-import type { NvmlFabric, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlFabric, NvmlGpuCheck } from "../port/reading.ts";
 import { formatCode } from "../nvml/return-code.ts";
 import { isLinkedNode, needsFabric } from "./link-promise.ts";
 import { FABRIC_GRACE_MS } from "./nvlink.ts";

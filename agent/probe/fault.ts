@@ -8,7 +8,7 @@ import type { FindingKind, Severity } from "../../schema/finding.ts";
 import { countPassing, answerOf, isMute, isProven } from "./mute.ts";
 import { type Condition, ConditionList, isUnopened, lookAtEach } from "./probe.ts";
 import type { Look, Probe } from "./probe.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { formatCode, isPassing } from "../nvml/return-code.ts";
 
 type Fault = readonly [FindingKind, reason: string, Severity, says: string];

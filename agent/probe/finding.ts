@@ -4,7 +4,7 @@
  */
 import { newFinding, SEVERITIES, type Finding, type Severity } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import { normalizePci } from "../pci.ts";
+import { normalizePci } from "../kernel/pci.ts";
 import { type Condition, type Held, type ProbeContext, metricsOf, formatKey } from "./probe.ts";
 
 /** Bound of `Check.active` in the contract. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { remembering } from "../../test/fixture/nvml/probe-round.ts";
 import {
   nameUnknown,

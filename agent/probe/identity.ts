@@ -3,7 +3,7 @@
  * gets its identity from an earlier round. Pure.
  */
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
-import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck, NvmlGpuSample } from "../port/reading.ts";
 import { type GpuMemory, type ProbeMemory, isLost, isUnknown, isUnopened } from "./probe.ts";
 
 /** Names unnamed GPUs: by their earlier index if that UUID is free, else the only free UUID. */

@@ -3,7 +3,7 @@
  * eight), of a GPU in MIG mode (NVIDIA Fabric Manager user guide, "shared NVSwitch partitions" and
  * "MIG"), and of a driver loaded with NVLink off, as in guests without a fabric. Pure.
  */
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { modelOf } from "./model.ts";
 import { isUnopened } from "./probe.ts";
 

@@ -3,7 +3,7 @@
  * says: jobs that fit do not. `ecc.ts` and `remap.ts` report memory errors.
  */
 import { lookAtEach, onGpu, type Probe } from "./probe.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 
 /** ECC, page tables and firmware take a few per cent; a dead stack of memory takes a fifth. */
 const SHARE_MIN = 0.9;

@@ -2,7 +2,7 @@
  * Knows GPU models by their NVML name: how many NVLinks the board wires. Links of a card depend on
  * an optional bridge, so none are expected; nor of an unlisted model. Pure.
  */
-import { keepAnswers } from "../keep-answers.ts";
+import { keepAnswers } from "../kernel/keep-answers.ts";
 
 export type GpuModel = {
   /** NVLinks in use on a board with at least two of these GPUs; 0 where a bridge decides. */

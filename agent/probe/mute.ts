@@ -4,7 +4,7 @@
  * nothing, so a check that contains them is inconclusive. Pure.
  */
 import { isGpuCode, isPassing } from "../nvml/return-code.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { type GpuMemory, type ProbeMemory, isLost, isUnopened } from "./probe.ts";
 
 /** One "unknown error" or timeout is noise; three rounds of it are a fault. */

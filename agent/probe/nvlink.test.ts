@@ -7,7 +7,7 @@ import {
   remembering,
   roundAt,
 } from "../../test/fixture/nvml/probe-round.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { LINK_STATE, nvlinkProbe } from "./nvlink.ts";
 import { EMPTY_MEMORY } from "./probe.ts";
 

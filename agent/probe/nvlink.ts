@@ -4,7 +4,7 @@
  * is healthy. Sleep is not down, and links train after a boot.
  */
 import { ConditionList, type Look, type Probe, isDenied, lookAtEach } from "./probe.ts";
-import type { NvmlGpuCheck, NvmlLink } from "../reading.ts";
+import type { NvmlGpuCheck, NvmlLink } from "../port/reading.ts";
 import { type LinkPromise, isLinkedNode, promisedLinks } from "./link-promise.ts";
 import { isMute } from "./mute.ts";
 import { nextWindow } from "./window.ts";

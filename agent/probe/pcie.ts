@@ -5,7 +5,7 @@
  */
 import { type Condition, ConditionList, lookAtEach, metricsOf } from "./probe.ts";
 import type { Look, Probe } from "./probe.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { nextWindow } from "./window.ts";
 
 /** A clean link replays a few packets a day; a hundred an hour is a connector or a riser. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { answerOf, HOUR_MS, roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { EMPTY_MEMORY, type ProbeContext } from "./probe.ts";
 import { runProbes } from "./run.ts";
 

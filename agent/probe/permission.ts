@@ -3,7 +3,7 @@
  * about the GPUs, so a check with them is inconclusive; a pod has only its own GPUs, and those that
  * it may not open are another's. Pure.
  */
-import type { NvmlCheck } from "../reading.ts";
+import type { NvmlCheck } from "../port/reading.ts";
 import { type Condition, ConditionList } from "./probe.ts";
 import type { Probe, ProbeContext, ProbeOut } from "./probe.ts";
 

@@ -7,9 +7,9 @@ import type { FindingKind, Metrics, Severity } from "../../schema/finding.ts";
 import type { BootId } from "../../schema/id.ts";
 import type { Expected, ProbeOutcome } from "../../schema/report.ts";
 import { GPU_IS_LOST, SUCCESS, isDenial } from "../nvml/return-code.ts";
-import { normalizePci } from "../pci.ts";
-import type { NvmlCheck, NvmlGpuCheck } from "../reading.ts";
-import type { Bus } from "../port.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
+import type { Bus } from "../port/port.ts";
 import type { Window } from "./window.ts";
 
 /** An expected number of GPUs. `isOwn`: it describes this container, whatever its machine has. */

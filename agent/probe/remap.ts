@@ -4,7 +4,7 @@
  * values, which is not "healthy" (docs/reference/nvml.md#functions).
  */
 import { type Condition, ConditionList, type Probe, lookAtEach, metricsOf } from "./probe.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 
 /** Sixty retired pages qualify a board for replacement (vendor, Dynamic Page Retirement). */
 const RETIRED_PAGES_MAX = 60;

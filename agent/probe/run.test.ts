@@ -7,7 +7,7 @@ import { BootId } from "../../schema/id.ts";
 import { ProbeResult } from "../../schema/report.ts";
 import { healthyCheck } from "../../test/fixture/nvml/fake.ts";
 import { healthyGpu } from "../nvml/healthy.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck } from "../reading.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck } from "../port/reading.ts";
 import { HOUR_MS, answerOf, roundAt } from "../../test/fixture/nvml/probe-round.ts";
 import { EMPTY_MEMORY, type ProbeContext, type ProbeMemory } from "./probe.ts";
 import { PROBES, type ProbeRound, runProbes } from "./run.ts";

@@ -7,7 +7,7 @@ import type { Finding } from "../../schema/finding.ts";
 import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Expected, ProbeOutcome, ProbeResult } from "../../schema/report.ts";
-import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
+import type { NvmlAnswer, NvmlCheck } from "../port/reading.ts";
 import { alikeProbe } from "./alike.ts";
 import { clockProbe } from "./clock.ts";
 import { busProbe, placeUnknown } from "./bus.ts";

@@ -3,7 +3,7 @@
  * limits are the fallback for devices that report none.
  */
 import { type Condition, ConditionList, type Probe, lookAtEach, metricsOf } from "./probe.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 
 /** °C. */
 const SLOWDOWN_FALLBACK = 85;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { HOUR_MS, lookWith, roundAt } from "../../test/fixture/nvml/probe-round.ts";
-import type { NvmlGpuCheck } from "../reading.ts";
+import type { NvmlGpuCheck } from "../port/reading.ts";
 import { clockProbe } from "./clock.ts";
 import { eccProbe } from "./ecc.ts";
 import { fabricProbe } from "./fabric.ts";

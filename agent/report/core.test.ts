@@ -12,7 +12,7 @@ import { HostWatch } from "../host/watch.ts";
 import type { GpuTable } from "../kernel/finding.ts";
 import { healthyCheck, openFakeNvml, type FakeNvml } from "../../test/fixture/nvml/fake.ts";
 import type { AgentParts, OrderGuard } from "./part.ts";
-import type { Clock, KernelCursor, KernelRecordOut, SendAnswer } from "../port.ts";
+import type { Clock, KernelCursor, KernelRecordOut, SendAnswer } from "../port/port.ts";
 import { Promises } from "./promise.ts";
 import { formatMetrics } from "./metrics.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";

@@ -7,7 +7,7 @@ import type { AgentNotice, Check, CommandResult, Report } from "../../schema/rep
 import type { ReportReply } from "../../schema/report.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import type { Clock, SendAnswer, Sender } from "../port.ts";
+import type { Clock, SendAnswer, Sender } from "../port/port.ts";
 import type { Spool, SpoolBatch } from "../spool/spool.ts";
 
 /** Half of a report: inventory, sample and check of 64 GPUs need less than the rest. */

@@ -10,12 +10,12 @@ import * as v from "valibot";
 import { JoinReply, type JoinRequest, readJoinToken } from "../../schema/join.ts";
 import type { WorkerJoinRequest } from "../../schema/join.ts";
 import type { Report } from "../../schema/report.ts";
-import { readBounded } from "../bounded-text.ts";
-import type { SendAnswer, Sender } from "../port.ts";
+import { readBounded } from "../trust/bounded-text.ts";
+import type { SendAnswer, Sender } from "../port/port.ts";
 import type { Log } from "./part.ts";
-import { parseNote, type StateFiles } from "../state-file.ts";
+import { parseNote, type StateFiles } from "../spool/state-file.ts";
 import type { TokenSource } from "./token.ts";
-import type { Trust } from "../trust.ts";
+import type { Trust } from "../trust/trust.ts";
 
 export type JoinOptions = {
   base: string;

@@ -8,7 +8,7 @@ import type { CommandId } from "../../schema/id.ts";
 import type { AgentCommand } from "../../schema/report.ts";
 import { makeKey, signed } from "../../test/agent/test-key.ts";
 import { KeyTrust, type KeyTrustFrom } from "./key-trust.ts";
-import { openStateFiles } from "../state-file.ts";
+import { openStateFiles } from "../spool/state-file.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "navarch-key-"));
 afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));

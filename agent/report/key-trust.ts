@@ -13,7 +13,7 @@ import { type AgentTrust, KEY_SOURCES, type KeySource } from "../../schema/order
 import { ORDER_LIFE_MAX_MS, orderText, type ShownKey, vouchText } from "../../schema/order.ts";
 import type { AgentCommand } from "../../schema/report.ts";
 import type { Log } from "./part.ts";
-import { parseNote, type StateFiles } from "../state-file.ts";
+import { parseNote, type StateFiles } from "../spool/state-file.ts";
 import { isLoopback } from "../../schema/loopback.ts";
 
 const FILE = "control-key.json";

@@ -5,7 +5,7 @@
 import type { Finding } from "../../schema/finding.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { GpuTable } from "../kernel/finding.ts";
-import type { Clock, KernelCursor, KernelLog } from "../port.ts";
+import type { Clock, KernelCursor, KernelLog } from "../port/port.ts";
 import type { NewGap } from "../spool/spool.ts";
 
 /** Kernel records per turn of the event loop: about 4 ms of work in a flood. */

@@ -7,9 +7,10 @@ import type { BootId, NodeId } from "../../schema/id.ts";
 import type { AgentTrust, ShownKey } from "../../schema/order.ts";
 import type { AgentCommand, AgentNotice, CommandResult, Inventory } from "../../schema/report.ts";
 import type { Orders } from "../command/order.ts";
+import type { Load } from "../host/machine.ts";
 import type { HostWatch } from "../host/watch.ts";
 import type { OpenKernelLog } from "./listen.ts";
-import type { Bus, Clock, Nvml, Sender } from "../port.ts";
+import type { Bus, Clock, Nvml, Sender } from "../port/port.ts";
 import type { Promises } from "./promise.ts";
 import type { ProbeMemory } from "../probe/probe.ts";
 import type { Spool } from "../spool/spool.ts";
@@ -22,9 +23,6 @@ export type Identity = {
   /** Wall time of boot, milliseconds. */
   bootWallMs: number;
 };
-
-/** Per cent of all CPUs and of memory; `null` if unknown. */
-export type Load = { cpuPercent: number | null; memoryPercent: number | null };
 
 export type Level = "debug" | "info" | "warn" | "error";
 export type Log = (level: Level, message: string, fields?: Record<string, unknown>) => void;

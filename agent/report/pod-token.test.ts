@@ -4,9 +4,9 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LIMIT } from "../../schema/limit.ts";
-import { createInventory } from "../inventory.ts";
-import type { Machine } from "../machine.ts";
-import { parseOptions } from "../option.ts";
+import { createInventory } from "../service/inventory.ts";
+import type { Machine } from "../host/machine.ts";
+import { parseOptions } from "../service/option.ts";
 import { openPodToken } from "./pod-token.ts";
 
 const folders: string[] = [];

@@ -4,9 +4,9 @@
  */
 import type { GpuSample } from "../../schema/gpu.ts";
 import type { Sample } from "../../schema/report.ts";
-import type { NvmlCheck, NvmlSample } from "../reading.ts";
+import type { NvmlCheck, NvmlSample } from "../port/reading.ts";
 import { makeSamples } from "../probe/identity.ts";
-import type { Load } from "./part.ts";
+import type { Load } from "../host/machine.ts";
 
 export class Readings {
   readonly #load: () => Load;

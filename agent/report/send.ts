@@ -7,11 +7,11 @@
  */
 import type { Report, ReportReply } from "../../schema/report.ts";
 import { unreachable } from "../../schema/unreachable.ts";
-import { readBounded } from "../bounded-text.ts";
-import type { Clock, SendAnswer, Sender } from "../port.ts";
+import { readBounded } from "../trust/bounded-text.ts";
+import type { Clock, SendAnswer, Sender } from "../port/port.ts";
 import { type DecodedFrame, decodeFrame } from "./reply.ts";
 import type { TokenSource } from "./token.ts";
-import type { Tls } from "../trust.ts";
+import type { Tls } from "../trust/trust.ts";
 
 export type SendOptions = {
   /** From `parseAddress`. */

@@ -11,7 +11,7 @@
  */
 import * as fs from "node:fs";
 import * as v from "valibot";
-import { openStateFiles, parseNote } from "../state-file.ts";
+import { openStateFiles, parseNote } from "../spool/state-file.ts";
 
 /** Placed by bootstrap, readable by root only. */
 export const DEFAULT_TOKEN_FILE = "/etc/navarch-node/token";

@@ -4,7 +4,7 @@ import type { GpuIdentity, GpuSample } from "../../schema/gpu.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import type { Check, Expected, ProbeResult, ReportReply } from "../../schema/report.ts";
 import type { HostReading } from "../host/reading.ts";
-import type { NvmlAnswer, NvmlCheck } from "../reading.ts";
+import type { NvmlAnswer, NvmlCheck } from "../port/reading.ts";
 import type { AgentParts } from "./part.ts";
 import type { ProbeRound } from "../probe/run.ts";
 import type { SpoolStats } from "../spool/spool.ts";

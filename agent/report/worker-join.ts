@@ -4,8 +4,8 @@
  * and a refused credential is asked for again.
  */
 import type { WorkerJoinRequest } from "../../schema/join.ts";
-import type { SendAnswer, Sender } from "../port.ts";
-import type { Trust } from "../trust.ts";
+import type { SendAnswer, Sender } from "../port/port.ts";
+import type { Trust } from "../trust/trust.ts";
 import { askJoin } from "./join.ts";
 import type { Log } from "./part.ts";
 import type { TokenSource } from "./token.ts";

@@ -4,7 +4,7 @@
  * Adapter: environment, files, /proc, /sys.
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { openBus } from "../bus.ts";
+import { openBus } from "../host/bus.ts";
 import { hostRoots, openHost } from "../host/read.ts";
 import { EMPTY_HOST_MEMORY } from "../host/probe.ts";
 import { NoticeWatch } from "../host/notice.ts";
@@ -15,11 +15,11 @@ import { ownGpus, POD_BUS } from "../nvml/own-gpus.ts";
 import { openNvml } from "../nvml/parent.ts";
 import { keepPulse } from "../nvml/pulse.ts";
 import { type ReleasableNvml, releasableNvml } from "../nvml/release.ts";
-import type { Options } from "../option.ts";
-import type { Bus, Clock } from "../port.ts";
+import type { Options } from "./option.ts";
+import type { Bus, Clock } from "../port/port.ts";
 import type { OpenKernelLog } from "../report/listen.ts";
 import type { Identity, Log } from "../report/part.ts";
-import { loadMemory, readText, type StateFiles } from "../state-file.ts";
+import { loadMemory, readText, type StateFiles } from "../spool/state-file.ts";
 
 /** The probe child inherits none of the agent's environment but the variables named here. */
 function childEnvironment(): Record<string, string> {

@@ -11,18 +11,18 @@ import { VERSION } from "../../schema/version.ts";
 import { Orders } from "../command/order.ts";
 import { Agent } from "../report/core.ts";
 import type { KernelLogStats } from "../kernel/read.ts";
-import { createInventory } from "../inventory.ts";
-import { createLoadReader, type Machine, readMachine } from "../machine.ts";
+import { createInventory } from "./inventory.ts";
+import { createLoadReader, type Machine, readMachine } from "../host/machine.ts";
 import type { ReleasableNvml } from "../nvml/release.ts";
-import { FLAGS } from "../flag.ts";
-import { type Options, parseOptions, formatHelp } from "../option.ts";
+import { FLAGS } from "./flag.ts";
+import { type Options, parseOptions, formatHelp } from "./option.ts";
 import type { AgentParts, Identity, Level } from "../report/part.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import { EMPTY_MEMORY } from "../probe/probe.ts";
 import { openFileStorage } from "../spool/spool-file.ts";
 import { Spool } from "../spool/spool.ts";
 import { openPodToken } from "../report/pod-token.ts";
-import { loadMemory, openStateFiles, readText, type StateFiles } from "../state-file.ts";
+import { loadMemory, openStateFiles, readText, type StateFiles } from "../spool/state-file.ts";
 import { Promises } from "../report/promise.ts";
 import { createLogOpener, openGpus, openHostWatch, openNoticeWatch, pollMsOf } from "./machine.ts";
 import { Progress } from "./progress.ts";
@@ -304,8 +304,8 @@ async function once(options: Options): Promise<number> {
     () => {},
     () => {},
   );
-  const { EXIT, runOnce } = await import("../once.ts");
-  const { formatSummary } = await import("../summary.ts");
+  const { EXIT, runOnce } = await import("./once.ts");
+  const { formatSummary } = await import("./summary.ts");
   const { result, notes } = await runOnce({
     clock,
     nvml,

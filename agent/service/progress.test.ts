@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Report, ReportReply } from "../../schema/report.ts";
 import type { Notice } from "../../systemd/notify.ts";
 import { openFakeNvml } from "../../test/fixture/nvml/fake.ts";
-import type { Clock, SendAnswer, Sender } from "../port.ts";
+import type { Clock, SendAnswer, Sender } from "../port/port.ts";
 import type { AgentView } from "../report/view.ts";
 import { startWatchdog, formatStatus } from "./watchdog.ts";
 import { Progress } from "./progress.ts";

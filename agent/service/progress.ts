@@ -6,7 +6,7 @@
 import type { AgentConfig } from "../../schema/report.ts";
 import { boundCadence, CADENCE } from "../report/cadence.ts";
 import { PAUSE_MS } from "../report/delivery.ts";
-import type { Clock, Nvml, SendAnswer, Sender } from "../port.ts";
+import type { Clock, Nvml, SendAnswer, Sender } from "../port/port.ts";
 import { SEND_TIMEOUT_MS } from "../report/send.ts";
 
 /** Tolerance for late timers: a fully loaded machine runs them seconds late. */

@@ -8,11 +8,11 @@ import { UPGRADE_CAPABILITY } from "../../schema/upgrade.ts";
 import { VERSION } from "../../schema/version.ts";
 import { openUpgrader, type UpgradeParts, type Upgrader, whyBarred } from "../command/upgrade.ts";
 import { NO_TRIAL, openTrial, type Trial } from "../command/upgrade-trial.ts";
-import type { Options } from "../option.ts";
+import type { Options } from "./option.ts";
 import type { Log } from "../report/part.ts";
-import type { Clock } from "../port.ts";
-import type { StateFiles } from "../state-file.ts";
-import { openTrust } from "../trust.ts";
+import type { Clock } from "../port/port.ts";
+import type { StateFiles } from "../spool/state-file.ts";
+import { openTrust } from "../trust/trust.ts";
 import { isCompiled } from "./machine.ts";
 
 /** Names of releases by `process.arch`. */

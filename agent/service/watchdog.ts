@@ -5,7 +5,7 @@
  */
 import type { ServiceManager } from "../../systemd/notify.ts";
 import type { Log } from "../report/part.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import type { AgentView } from "../report/view.ts";
 import type { Progress } from "./progress.ts";
 

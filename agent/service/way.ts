@@ -7,8 +7,8 @@
 import { randomBytes } from "node:crypto";
 import { readJoinToken } from "../../schema/join.ts";
 import { VERSION } from "../../schema/version.ts";
-import type { Options } from "../option.ts";
-import type { Clock, Sender } from "../port.ts";
+import type { Options } from "./option.ts";
+import type { Clock, Sender } from "../port/port.ts";
 import { withJoin } from "../report/join.ts";
 import { openPodToken } from "../report/pod-token.ts";
 import { withWorkerJoin } from "../report/worker-join.ts";
@@ -16,8 +16,8 @@ import { fingerprintOf, KeyTrust, type KeyTrustFrom, transportOf } from "../repo
 import type { Log } from "../report/part.ts";
 import { createSender } from "../report/send.ts";
 import { dropFile, openFileToken, openTokens, type TokenSource } from "../report/token.ts";
-import { readText, type StateFiles } from "../state-file.ts";
-import { openTrust, type Trust } from "../trust.ts";
+import { readText, type StateFiles } from "../spool/state-file.ts";
+import { openTrust, type Trust } from "../trust/trust.ts";
 
 export type WayOptions = {
   options: Options;

@@ -7,7 +7,7 @@
 import { lstatSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import type { Agent } from "../report/core.ts";
 import type { WorkerDuty } from "../report/worker-duty.ts";
 

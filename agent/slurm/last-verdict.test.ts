@@ -10,7 +10,7 @@ import { BootId, NodeId } from "../../schema/id.ts";
 import { LAST_VERDICT_FILE, LastVerdict } from "../../schema/last-verdict.ts";
 import type { Check, ReportReply } from "../../schema/report.ts";
 import { type AgentView, Tally } from "../report/view.ts";
-import { openStateFiles, parseNote } from "../state-file.ts";
+import { openStateFiles, parseNote } from "../spool/state-file.ts";
 import { HEARD_MS, LastVerdictFile } from "./last-verdict.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "navarch-last-"));

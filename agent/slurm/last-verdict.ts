@@ -10,10 +10,10 @@ import type { Finding } from "../../schema/finding.ts";
 import { LAST_VERDICT_FILE, LastVerdict } from "../../schema/last-verdict.ts";
 import { LIMIT } from "../../schema/limit.ts";
 import { VERDICTS } from "../../schema/policy.ts";
-import type { Clock } from "../port.ts";
+import type { Clock } from "../port/port.ts";
 import type { Identity } from "../report/part.ts";
 import type { AgentView } from "../report/view.ts";
-import { parseNote, type StateFiles } from "../state-file.ts";
+import { parseNote, type StateFiles } from "../spool/state-file.ts";
 
 /** A fault is in the file this long after its line in the kernel log. */
 const LOOK_MS = 500;

@@ -10,7 +10,7 @@ import { parseFlags, formatFlags } from "../../schema/flag.ts";
 import { LAST_VERDICT_FILE, LastVerdict } from "../../schema/last-verdict.ts";
 import { logText } from "../../schema/terminal.ts";
 import type { LocalJudgement } from "../../health/policy/last.ts";
-import { openStateFiles, parseNote, readText } from "../state-file.ts";
+import { openStateFiles, parseNote, readText } from "../spool/state-file.ts";
 import { parseShown, runScontrol } from "./scontrol.ts";
 
 /** From the start of the process, which takes some 50 ms of the second. */

@@ -7,7 +7,7 @@
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { syncFolder, writeAll } from "../state-file.ts";
+import { syncFolder, writeAll } from "./state-file.ts";
 import type { SpoolStorage, WriteAnswer } from "./spool-storage.ts";
 
 const NAME = /^(\d{10})\.spool$/;

@@ -4,7 +4,7 @@
  * stored lines. Pure but for its own state.
  */
 import type { Gap } from "../../schema/finding.ts";
-import type { KernelCursor } from "../port.ts";
+import type { KernelCursor } from "../port/port.ts";
 import type { FindingRow, GapReason, GapRow, PlacedLine } from "./spool-line.ts";
 
 export type Held = {

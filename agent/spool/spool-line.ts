@@ -6,7 +6,7 @@
  * of the findings come last, so that each can be read by its place and length.
  */
 import type { Finding, Gap, Severity } from "../../schema/finding.ts";
-import type { KernelCursor } from "../port.ts";
+import type { KernelCursor } from "../port/port.ts";
 
 /** The index is the rank by which a full spool drops records. */
 export const RANK: readonly Severity[] = ["info", "warning", "serious", "fatal"];

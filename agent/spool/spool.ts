@@ -9,7 +9,7 @@
  */
 import type { Finding, Gap, SpooledFinding } from "../../schema/finding.ts";
 import { LIMIT } from "../../schema/limit.ts";
-import type { KernelCursor } from "../port.ts";
+import type { KernelCursor } from "../port/port.ts";
 import { foldEntries, foldSegments, hole, joinHoles, ROW_BYTES } from "./spool-index.ts";
 import { type Held, type Hole, SpoolIndex, toGap, toRow } from "./spool-index.ts";
 import { parseBody, parseSegment, formatLine, encodePut, RANK } from "./spool-line.ts";

@@ -1,7 +1,7 @@
 /**
  * The manual page of `navarch-node`, from the table that its parser reads. Pure.
  */
-import { FLAGS } from "../../agent/flag.ts";
+import { FLAGS } from "../../agent/service/flag.ts";
 import type { Flag } from "../../cli/flag.ts";
 import { formatManual, type Imprint } from "../../cli/man.ts";
 

@@ -1,7 +1,7 @@
 /** How orders and the key that signs them leave the control plane. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { KeyTrust } from "../../agent/report/key-trust.ts";
-import { openStateFiles } from "../../agent/state-file.ts";
+import { openStateFiles } from "../../agent/spool/state-file.ts";
 import type { CommandId, NodeId } from "../../schema/id.ts";
 import type { AgentCommand, Report } from "../../schema/report.ts";
 import { newAgent, reportOf } from "../../test/world/agent.ts";

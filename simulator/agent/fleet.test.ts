@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import type { SendAnswer, Sender } from "../../agent/port.ts";
+import type { SendAnswer, Sender } from "../../agent/port/port.ts";
 import { type Boot, BOOT, nodeOf } from "../../reconciler/provider/kwok/instance.ts";
 import {
   formatSimFaults,

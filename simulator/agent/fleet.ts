@@ -3,7 +3,7 @@
  * agent's own core. A Node that goes takes its machine with it at once; one whose boot changed
  * boots; its annotation's faults are those of the machine.
  */
-import type { Clock } from "../../agent/port.ts";
+import type { Clock } from "../../agent/port/port.ts";
 import { Machine, type MachineWorld } from "../machine/machine.ts";
 import { failureOf, lastingFaults } from "./fault.ts";
 import type { Wanted } from "./machine-of.ts";

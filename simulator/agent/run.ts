@@ -27,7 +27,7 @@ import { BOOT, type Boot, ownedBy } from "../../reconciler/provider/kwok/instanc
 import { writeWhole } from "../../reconciler/security/identity.ts";
 import { tryLock } from "../../reconciler/server/lock.ts";
 import { COMMIT, VERSION } from "../../schema/version.ts";
-import type { Tls } from "../../agent/trust.ts";
+import type { Tls } from "../../agent/trust/trust.ts";
 import { SimFleet } from "./fleet.ts";
 import { wantedOf, type Wanted } from "./machine-of.ts";
 import { Senders } from "./sender.ts";

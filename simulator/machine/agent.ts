@@ -5,7 +5,7 @@
 import { Orders } from "../../agent/command/order.ts";
 import { Agent } from "../../agent/report/core.ts";
 import type { OrderGuard } from "../../agent/report/part.ts";
-import type { KernelLog, Nvml, Sender } from "../../agent/port.ts";
+import type { KernelLog, Nvml, Sender } from "../../agent/port/port.ts";
 import { Promises } from "../../agent/report/promise.ts";
 import { EMPTY_MEMORY, type ProbeMemory } from "../../agent/probe/probe.ts";
 import { createMemoryStorage, type SpoolStorage } from "../../agent/spool/spool-storage.ts";

@@ -3,7 +3,7 @@
  * resumes. It is suspended while nothing happens on the machine: periodic timers then resume in
  * phase, because the agent's core re-arms each timer with the same period.
  */
-import type { Clock } from "../../agent/port.ts";
+import type { Clock } from "../../agent/port/port.ts";
 
 type Timer = { at: number; ms: number; work: () => void; cancel: (() => void) | null };
 

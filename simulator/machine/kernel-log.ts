@@ -9,7 +9,7 @@ import {
   type GpuTable,
   type KernelMemory,
 } from "../../agent/kernel/finding.ts";
-import type { KernelCursor, KernelLog, KernelRecordOut } from "../../agent/port.ts";
+import type { KernelCursor, KernelLog, KernelRecordOut } from "../../agent/port/port.ts";
 import type { BootId } from "../../schema/id.ts";
 
 /** A real ring holds some thousand lines; a scenario writes far fewer. */

@@ -3,8 +3,8 @@
  * changes it; what the product concludes is read from the product. Reboot, reset and replacement
  * clear the faults that they clear on real hardware; a replacement is another machine.
  */
-import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../../agent/reading.ts";
-import type { Nvml, SendAnswer, Sender } from "../../agent/port.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlEvent } from "../../agent/port/reading.ts";
+import type { Nvml, SendAnswer, Sender } from "../../agent/port/port.ts";
 import type { BootId, NodeId } from "../../schema/id.ts";
 import type { Report } from "../../schema/report.ts";
 import type { Failure } from "../scenario/fault.ts";

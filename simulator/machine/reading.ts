@@ -2,7 +2,7 @@
  * What the GPUs of a simulated machine read, recreated from what is wrong with it: an ended failure
  * takes only its own effect with it, so two failures of one GPU never hide or end each other.
  */
-import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck, NvmlLink } from "../../agent/reading.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck, NvmlLink } from "../../agent/port/reading.ts";
 import { healthyGpu } from "../../agent/nvml/healthy.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import { WHOLE_NODE } from "../scenario/action.ts";

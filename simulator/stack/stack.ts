@@ -8,7 +8,7 @@ import type { Entry } from "../../reconciler/provider/fake/entry.ts";
 import type { Instance, Provider } from "../../reconciler/core/provider.ts";
 import type { KubeWrite } from "../cluster/world.ts";
 import type { Change } from "../../reconciler/core/store.ts";
-import type { SendAnswer } from "../../agent/port.ts";
+import type { SendAnswer } from "../../agent/port/port.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Report, Sample } from "../../schema/report.ts";
 import type { InstanceId } from "../../schema/id.ts";

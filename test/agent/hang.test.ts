@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { SIGNATURE } from "../../agent/nvml/bind.ts";
 import { READ_DEADLINE_MS } from "../../agent/report/cadence.ts";
 import { openNvml } from "../../agent/nvml/parent.ts";
-import type { Clock } from "../../agent/port.ts";
+import type { Clock } from "../../agent/port/port.ts";
 import { nvmlOrSkip } from "../fixture/nvml/build.ts";
 import { type NvmlState, openNvmlWorld } from "../fixture/nvml/state.ts";
 import { agentBinary, scratch, startAgent } from "./binary.ts";

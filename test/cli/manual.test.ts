@@ -1,6 +1,6 @@
 /** The manual pages of both programs, and what mandoc and man-db say of each. */
 import { describe, expect, test } from "bun:test";
-import { FLAGS } from "../../agent/flag.ts";
+import { FLAGS } from "../../agent/service/flag.ts";
 import { formatNodeManual } from "../../build/deb/node-manual.ts";
 import { COMMANDS } from "../../cli/catalog.ts";
 import { manPages } from "../../cli/man.ts";

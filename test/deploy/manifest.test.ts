@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import manifest from "../../package.json" with { type: "json" };
-import { parseOptions } from "../../agent/option.ts";
+import { parseOptions } from "../../agent/service/option.ts";
 import { MANIFESTS } from "../../deploy/bundle.ts";
 import { builtinPolicy } from "../../health/policy/builtin.ts";
 import { openConfig } from "../../reconciler/config/open.ts";

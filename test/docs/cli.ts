@@ -1,5 +1,5 @@
 /** `docs/cli.md`: every command and flag, from the declarations that the parsers read. */
-import { formatHelp } from "../../agent/option.ts";
+import { formatHelp } from "../../agent/service/option.ts";
 import { COMMANDS } from "../../cli/catalog.ts";
 import type { Command } from "../../cli/command.ts";
 import type { Flag } from "../../cli/flag.ts";

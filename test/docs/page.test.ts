@@ -11,7 +11,7 @@ import { COMMANDS } from "../../cli/catalog.ts";
 import { findCommand } from "../../cli/find.ts";
 import { readFlags } from "../../cli/flag.ts";
 import { withGlobal } from "../../cli/global-flag.ts";
-import { formatHelp } from "../../agent/option.ts";
+import { formatHelp } from "../../agent/service/option.ts";
 import { whyNoCluster } from "../real/kubernetes/binary.ts";
 import { copyTree } from "../scratch-copy.ts";
 import { blocksOf, callsOf, type Block } from "./block.ts";

@@ -2,11 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { withJoin } from "../../agent/report/join.ts";
-import type { SendAnswer, Sender } from "../../agent/port.ts";
+import type { SendAnswer, Sender } from "../../agent/port/port.ts";
 import { createSender } from "../../agent/report/send.ts";
-import { openStateFiles } from "../../agent/state-file.ts";
+import { openStateFiles } from "../../agent/spool/state-file.ts";
 import { openTokens, type TokenSource } from "../../agent/report/token.ts";
-import { openTrust } from "../../agent/trust.ts";
+import { openTrust } from "../../agent/trust/trust.ts";
 import type { Report } from "../../schema/report.ts";
 import type { Plane } from "./plane.ts";
 

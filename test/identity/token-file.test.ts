@@ -5,10 +5,10 @@
 import { afterEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseOptions } from "../../agent/option.ts";
-import type { Sender } from "../../agent/port.ts";
+import { parseOptions } from "../../agent/service/option.ts";
+import type { Sender } from "../../agent/port/port.ts";
 import { openSender } from "../../agent/service/way.ts";
-import { openStateFiles } from "../../agent/state-file.ts";
+import { openStateFiles } from "../../agent/spool/state-file.ts";
 import { openTokens } from "../../agent/report/token.ts";
 import type { Report } from "../../schema/report.ts";
 import { codeOf, Plane } from "./plane.ts";

@@ -9,7 +9,7 @@ import { openInstall } from "../../reconciler/http/route/install.ts";
 import { openReleases, parseSums } from "../../reconciler/http/route/release-folder.ts";
 import { openReleaseKey } from "../../reconciler/security/release-key.ts";
 import { KeyTrust } from "../../agent/report/key-trust.ts";
-import { openStateFiles } from "../../agent/state-file.ts";
+import { openStateFiles } from "../../agent/spool/state-file.ts";
 import { agentOf, type Bench, openBench } from "./bench.ts";
 
 let open: Bench | null = null;

@@ -9,7 +9,7 @@ import { writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openKernelLog } from "../../agent/kernel/read.ts";
-import type { Clock, KernelRecordOut } from "../../agent/port.ts";
+import type { Clock, KernelRecordOut } from "../../agent/port/port.ts";
 import type { Finding } from "../../schema/finding.ts";
 
 const DEVICE = "/dev/kmsg";

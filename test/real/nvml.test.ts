@@ -7,8 +7,8 @@ import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openNvml } from "../../agent/nvml/parent.ts";
-import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck } from "../../agent/reading.ts";
-import type { Clock, Nvml } from "../../agent/port.ts";
+import type { NvmlAnswer, NvmlCheck, NvmlGpuCheck } from "../../agent/port/reading.ts";
+import type { Clock, Nvml } from "../../agent/port/port.ts";
 import { EMPTY_MEMORY } from "../../agent/probe/probe.ts";
 import { runProbes } from "../../agent/probe/run.ts";
 import { type NvmlVariant, NVML_VARIANTS, nvmlOrSkip } from "../fixture/nvml/build.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { READ_DEADLINE_MS } from "../../agent/report/cadence.ts";
-import { parseOptions, formatHelp } from "../../agent/option.ts";
+import { parseOptions, formatHelp } from "../../agent/service/option.ts";
 import { DEFAULT_TOKEN_FILE } from "../../agent/report/token.ts";
 import { PACKAGES } from "../../build/deb/package.ts";
 import type { PackageName } from "../../build/deb/package.ts";

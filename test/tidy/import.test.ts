@@ -83,7 +83,7 @@ describe("judgeImports()", () => {
     ["bootstrap/ssh/a.ts", "node:net"],
     ["cli/main.ts", "../reconciler/server/main.ts"],
     ["cli/command/simulate.ts", "../../simulator/run.ts"],
-    ["simulator/engine/process.ts", "../../agent/port.ts"],
+    ["simulator/engine/process.ts", "../../agent/port/port.ts"],
     ["simulator/engine/process.ts", "../../agent/nvml/healthy.ts"],
     ["simulator/engine/process.ts", "../../reconciler/runtime/loop.ts"],
     ["build/build.ts", "./product.ts"],
@@ -97,13 +97,13 @@ describe("judgeImports()", () => {
     ["schema/report.ts", "node:fs", "schema/ may not import node:fs"],
     ["schema/report.ts", "../health/judge.ts", "schema/ may not import health/"],
     ["schema/report.ts", "../tsconfig.json", "schema/ may not import tsconfig.json"],
-    ["health/policy/judge.ts", "../../agent/port.ts", "health/ may not import agent/"],
+    ["health/policy/judge.ts", "../../agent/port/port.ts", "health/ may not import agent/"],
     ["health/policy/judge.ts", "node:fs", "health/policy/ may not import node:fs"],
     ["agent/send.ts", "../reconciler/core/a.ts", "agent/ may not import reconciler/"],
     ["agent/send.ts", "../bootstrap/ssh.ts", "agent/ may not import bootstrap/"],
     ["agent/probe/ecc.ts", "bun:ffi", "bun:ffi belongs to agent/nvml/"],
     ["reconciler/runtime/loop.ts", "bun:ffi", "bun:ffi belongs to agent/nvml/"],
-    ["reconciler/core/a.ts", "../../agent/port.ts", "reconciler/ may not import agent/"],
+    ["reconciler/core/a.ts", "../../agent/port/port.ts", "reconciler/ may not import agent/"],
     ["reconciler/core/a.ts", "../../cli/main.ts", "reconciler/ may not import cli/"],
     [
       "reconciler/core/a.ts",
@@ -143,12 +143,12 @@ describe("judgeImports()", () => {
   });
 
   test("stops a type-only import as well", () => {
-    const text = 'import type { A } from "../../agent/port.ts";';
+    const text = 'import type { A } from "../../agent/port/port.ts";';
     expect(judgeImports(parseSource("reconciler/core/a.ts", text))).toHaveLength(1);
   });
 
   test("lets tests import anything", () => {
-    expect(judge("reconciler/core/a.test.ts", "../../agent/port.ts")).toEqual([]);
+    expect(judge("reconciler/core/a.test.ts", "../../agent/port/port.ts")).toEqual([]);
     expect(judge("test/demo/main.ts", "../../cli/main.ts")).toEqual([]);
   });
 });

@@ -61,7 +61,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   simulator: {
     rooms: ["schema", "health", "bootstrap", "reconciler"],
     files: new RegExp(
-      "^agent/(port|reading|trust|spool/spool(-storage)?" +
+      "^agent/(port/(port|reading)|trust/trust|spool/spool(-storage)?" +
         // A simulated agent in real time reports over the network, as a real one does.
         "|report/(part|core|listen|promise|address|send|token)" +
         "|command/order|probe/probe|nvml/healthy|kernel/(fact|finding))\\.ts$",
@@ -81,17 +81,30 @@ const ROOMS: Readonly<Record<string, Room>> = {
  * import, the rooms inside it may, too.
  */
 const INNER: Readonly<Record<string, readonly string[]>> = {
-  agent: [],
-  "agent/command": [".."],
-  "agent/host": ["..", "probe"],
-  "agent/kernel": [".."],
-  "agent/nvml": [".."],
-  "agent/probe": ["..", "nvml"],
-  "agent/report": ["..", "command", "host", "kernel", "probe", "spool"],
-  "agent/service": ["..", "command", "host", "kernel", "nvml", "probe", "report", "slurm", "spool"],
+  agent: ["./nvml", "./service", "./slurm"],
+  "agent/command": ["port", "spool", "trust"],
+  "agent/host": ["kernel", "port", "probe", "spool"],
+  "agent/kernel": ["port"],
+  "agent/nvml": ["kernel", "port", "spool"],
+  "agent/port": [],
+  "agent/probe": ["kernel", "nvml", "port"],
+  "agent/report": ["command", "host", "kernel", "port", "probe", "spool", "trust"],
+  "agent/service": [
+    "command",
+    "host",
+    "kernel",
+    "nvml",
+    "port",
+    "probe",
+    "report",
+    "slurm",
+    "spool",
+    "trust",
+  ],
   /** What Slurm's health check reads and does; it runs beside the agent, not in it. */
-  "agent/slurm": ["..", "report"],
-  "agent/spool": [".."],
+  "agent/slurm": ["port", "report", "spool"],
+  "agent/spool": ["port"],
+  "agent/trust": ["spool"],
   bootstrap: [],
   "bootstrap/builtin": [],
   "bootstrap/install": [],
@@ -225,13 +238,6 @@ const KNOTS: Readonly<Record<string, number>> = {
   // Step 13, item 5: one configuration language.
   "schema/config → schema": 5,
   // Walls, in this order: the core, the agent, the rest.
-  "agent → agent/host": 3,
-  "agent → agent/kernel": 2,
-  "agent → agent/nvml": 2,
-  "agent → agent/probe": 4,
-  "agent → agent/report": 5,
-  "agent → agent/service": 1,
-  "agent → agent/slurm": 1,
   "build/release → build": 1,
   "cli → cli/command": 87,
   "reconciler/kubernetes → reconciler/kubernetes/console": 1,

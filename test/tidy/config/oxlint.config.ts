@@ -37,7 +37,7 @@ const READS_DATES = [
   // Dates of HTTP, and of certificates.
   ...["**/reconciler/core/reply.ts", "**/cli/client.ts", "**/reconciler/security/tls/own.ts"],
   // A person's day, or minute.
-  ...["**/agent/option.ts", "**/cli/flag.ts", "**/reconciler/http/route/overview-page.ts"],
+  ...["**/agent/service/option.ts", "**/cli/flag.ts", "**/reconciler/http/route/overview-page.ts"],
 ];
 
 const CLOCK = "Take a clock.";

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { openEc2Notice } from "../../../../agent/host/metadata.ts";
-import type { Clock } from "../../../../agent/port.ts";
+import type { Clock } from "../../../../agent/port/port.ts";
 import { cacheRoot, withoutAddresses } from "../../kubernetes/binary.ts";
 
 const VERSION = "v1.13.0";

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBus } from "./bus.ts";
-import { writeSysfs } from "../test/fixture/nvml/sysfs.ts";
+import { writeSysfs } from "../../test/fixture/nvml/sysfs.ts";
 
 function scratch(): { root: string; [Symbol.dispose]: () => void } {
   const root = mkdtempSync(join(tmpdir(), "navarch-sysfs-"));

@@ -1,11 +1,11 @@
 /** Answers without end: whoever is in between can send them, before anything is proven. */
 import { afterEach, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import type { Report } from "../schema/report.ts";
+import type { Report } from "../../schema/report.ts";
 import { readBounded } from "./bounded-text.ts";
-import type { Clock } from "./port.ts";
-import { createSender } from "./report/send.ts";
-import type { TokenSource } from "./report/token.ts";
+import type { Clock } from "../port/port.ts";
+import { createSender } from "../report/send.ts";
+import type { TokenSource } from "../report/token.ts";
 import { openTrust } from "./trust.ts";
 
 const closing: (() => unknown)[] = [];

@@ -1,5 +1,5 @@
 /** The flags of `navarch-node`, with the variables that stand for them. */
-import type { FlagSpecs } from "../schema/flag.ts";
+import type { FlagSpecs } from "../../schema/flag.ts";
 
 export const FLAGS = {
   server: {

@@ -3,25 +3,25 @@
  * and an exit status. It ends within ten seconds even if the driver hangs. The policy is loaded
  * only here, which saves the running agent its memory.
  */
-import type { Finding } from "../schema/finding.ts";
-import type { GpuIdentity } from "../schema/gpu.ts";
-import type { NodeId } from "../schema/id.ts";
-import type { PolicyNode } from "../schema/policy.ts";
-import type { Expected, ProbeResult } from "../schema/report.ts";
-import { unreachable } from "../schema/unreachable.ts";
-import { READ_DEADLINE_MS } from "./report/cadence.ts";
-import { formatCheck } from "./check.ts";
-import type { HostReading } from "./host/reading.ts";
-import type { HostRound, HostWatch } from "./host/watch.ts";
-import { makeGpuTable } from "./kernel/finding.ts";
-import type { Bus, Clock, KernelCursor, KernelLog, Nvml } from "./port.ts";
-import type { GpuTable } from "./kernel/finding.ts";
-import type { Identity } from "./report/part.ts";
-import type { Promises } from "./report/promise.ts";
-import { makeHostFinding } from "./probe/finding.ts";
-import { EMPTY_MEMORY, type ProbeMemory } from "./probe/probe.ts";
-import { runProbes, type ProbeRound } from "./probe/run.ts";
-import { parseInstant } from "../schema/instant.ts";
+import type { Finding } from "../../schema/finding.ts";
+import type { GpuIdentity } from "../../schema/gpu.ts";
+import type { NodeId } from "../../schema/id.ts";
+import type { PolicyNode } from "../../schema/policy.ts";
+import type { Expected, ProbeResult } from "../../schema/report.ts";
+import { unreachable } from "../../schema/unreachable.ts";
+import { READ_DEADLINE_MS } from "../report/cadence.ts";
+import { formatCheck } from "../report/check.ts";
+import type { HostReading } from "../host/reading.ts";
+import type { HostRound, HostWatch } from "../host/watch.ts";
+import { makeGpuTable } from "../kernel/finding.ts";
+import type { Bus, Clock, KernelCursor, KernelLog, Nvml } from "../port/port.ts";
+import type { GpuTable } from "../kernel/finding.ts";
+import type { Identity } from "../report/part.ts";
+import type { Promises } from "../report/promise.ts";
+import { makeHostFinding } from "../probe/finding.ts";
+import { EMPTY_MEMORY, type ProbeMemory } from "../probe/probe.ts";
+import { runProbes, type ProbeRound } from "../probe/run.ts";
+import { parseInstant } from "../../schema/instant.ts";
 
 /** The largest ring holds some 100,000 records; a larger file is not read to its end. */
 const READS_MAX = 2_000;
@@ -155,9 +155,9 @@ async function judgeAll(
   host: HostRound | null,
   findings: Finding[],
 ): Promise<{ verdict: OnceVerdict; notes: string[] }> {
-  const { compiledBuiltin } = await import("../health/policy/builtin.ts");
-  const { judgeReport } = await import("../health/policy/judge.ts");
-  const { holdFinding, releaseHeld, verdictOf } = await import("../health/policy/hold.ts");
+  const { compiledBuiltin } = await import("../../health/policy/builtin.ts");
+  const { judgeReport } = await import("../../health/policy/judge.ts");
+  const { holdFinding, releaseHeld, verdictOf } = await import("../../health/policy/hold.ts");
   const node: PolicyNode = {
     id: identity.nodeId,
     pool,

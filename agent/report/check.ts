@@ -1,8 +1,8 @@
 /** Formats a round of all probes for the report and for the log at the start. Pure. */
-import type { Check } from "../schema/report.ts";
-import type { HostRound } from "./host/watch.ts";
-import type { NvmlCheck } from "./reading.ts";
-import type { ProbeRound } from "./probe/run.ts";
+import type { Check } from "../../schema/report.ts";
+import type { HostRound } from "../host/watch.ts";
+import type { NvmlCheck } from "../port/reading.ts";
+import type { ProbeRound } from "../probe/run.ts";
 
 /** Bound of `Check.active` in the contract. */
 const ACTIVE_MAX = 256;

@@ -5,8 +5,7 @@
  * Adapter: /proc, /sys, network interfaces.
  */
 import { networkInterfaces } from "node:os";
-import type { Load } from "./report/part.ts";
-import { readText } from "./state-file.ts";
+import { readText } from "../spool/state-file.ts";
 
 export type Machine = {
   bootId: string | null;
@@ -58,6 +57,9 @@ function readAddress(): string | null {
   found.sort((a, b) => a.rank - b.rank);
   return found[0]?.address ?? null;
 }
+
+/** Per cent of all CPUs and of memory; `null` if unknown. */
+export type Load = { cpuPercent: number | null; memoryPercent: number | null };
 
 /** The load since the last call, from `stat` and `meminfo` (proc(5)). */
 export function createLoadReader(proc: string): () => Load {

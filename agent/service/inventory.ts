@@ -1,7 +1,7 @@
 /** Makes the node's inventory: the options first, then the machine's own values. Pure. */
-import type { GpuIdentity } from "../schema/gpu.ts";
-import { type Inventory, POD_TOKEN_CAPABILITY } from "../schema/report.ts";
-import type { Machine } from "./machine.ts";
+import type { GpuIdentity } from "../../schema/gpu.ts";
+import { type Inventory, POD_TOKEN_CAPABILITY } from "../../schema/report.ts";
+import type { Machine } from "../host/machine.ts";
 import type { Options } from "./option.ts";
 
 /** `more` are capabilities beyond those of the options. The GPUs alone change over time. */

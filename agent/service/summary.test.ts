@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import * as v from "valibot";
-import { newFinding } from "../schema/finding.ts";
-import { BootId, NodeId } from "../schema/id.ts";
+import { newFinding } from "../../schema/finding.ts";
+import { BootId, NodeId } from "../../schema/id.ts";
 import type { OnceResult } from "./once.ts";
 import { formatSummary } from "./summary.ts";
 

@@ -2,8 +2,8 @@
  * Defines the ports of the agent's core. It uses nothing else of the world, so a simulation runs a
  * day in a second; `service/main.ts` composes the adapters.
  */
-import type { Finding } from "../schema/finding.ts";
-import type { Report, ReportReply } from "../schema/report.ts";
+import type { Finding } from "../../schema/finding.ts";
+import type { Report, ReportReply } from "../../schema/report.ts";
 import type { NvmlAnswer, NvmlCheck, NvmlEvent, NvmlSample } from "./reading.ts";
 
 /** Two clocks: wall time for records, monotonic time for every duration and deadline. */

@@ -1,7 +1,7 @@
 /** Formats one check for a terminal of 80 columns: verdict, then findings, then gaps. Pure. */
-import { counted } from "./check.ts";
-import { faultKeyOf, formatRepeats, remember, repeatsOf } from "../health/policy/history.ts";
-import type { Finding } from "../schema/finding.ts";
+import { counted } from "../report/check.ts";
+import { faultKeyOf, formatRepeats, remember, repeatsOf } from "../../health/policy/history.ts";
+import type { Finding } from "../../schema/finding.ts";
 import type { OnceResult } from "./once.ts";
 
 const COLUMNS = 80;

@@ -4,9 +4,9 @@
  * and the key. Pure.
  */
 import { dirname, join } from "node:path";
-import { parseDuration } from "../schema/duration.ts";
-import { LIMIT } from "../schema/limit.ts";
-import { nearest } from "../schema/nearest.ts";
+import { parseDuration } from "../../schema/duration.ts";
+import { LIMIT } from "../../schema/limit.ts";
+import { nearest } from "../../schema/nearest.ts";
 
 export const VELDA_FILE = "/run/velda/velda.yaml";
 /** Beside it, from the same ConfigMap: the CAs to trust; their presence means https. */

@@ -5,9 +5,9 @@
  */
 import { closeSync, existsSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import { basename, join } from "node:path";
-import { normalizePci } from "./pci.ts";
-import type { Bus, BusGpu } from "./port.ts";
-import { readText } from "./state-file.ts";
+import { normalizePci } from "../kernel/pci.ts";
+import type { Bus, BusGpu } from "../port/port.ts";
+import { readText } from "../spool/state-file.ts";
 
 /**
  * NVIDIA's PCI vendor id, and the classes of its GPUs: VGA controller and 3D controller (PCI Code

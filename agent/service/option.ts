@@ -3,13 +3,13 @@
  * that names the flag. Pure.
  */
 import * as v from "valibot";
-import { parseDuration } from "../schema/duration.ts";
-import { parseFlags, formatFlags } from "../schema/flag.ts";
-import { BootId, NodeId } from "../schema/id.ts";
-import { LIMIT } from "../schema/limit.ts";
+import { parseDuration } from "../../schema/duration.ts";
+import { parseFlags, formatFlags } from "../../schema/flag.ts";
+import { BootId, NodeId } from "../../schema/id.ts";
+import { LIMIT } from "../../schema/limit.ts";
 import { FLAGS } from "./flag.ts";
-import { parseAddress } from "./report/address.ts";
-import { isLoopback } from "../schema/loopback.ts";
+import { parseAddress } from "../report/address.ts";
+import { isLoopback } from "../../schema/loopback.ts";
 import { readWorker, type WorkerPlace } from "./worker-option.ts";
 
 export type Fake = { count: number; name: string; bootId: BootId | null; faultPath: string | null };

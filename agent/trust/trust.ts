@@ -7,7 +7,7 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { readBounded } from "./bounded-text.ts";
-import { openStateFiles, readText } from "./state-file.ts";
+import { openStateFiles, readText } from "../spool/state-file.ts";
 
 /** For `fetch` and `WebSocket`; PEM. */
 export type Tls = { ca?: string; cert?: string; key?: string };
