@@ -12,8 +12,8 @@ import { parseArgs } from "node:util";
 import { makeDeb, type PackageName } from "./deb/package.ts";
 import { PRODUCTS, ROOT, buildProduct, readStamp, runTool } from "./product.ts";
 import { type Stamp, secondsOf } from "./product.ts";
-import { type Architecture, fetchForeign, RELEASE_NAME } from "./release/foreign.ts";
-import { runtimePackage } from "./release/foreign.ts";
+import { type Architecture, fetchForeign, RELEASE_NAME } from "./foreign.ts";
+import { runtimePackage } from "./foreign.ts";
 import { type Lock, formatSbom } from "./release/sbom.ts";
 import { encodeTar, type TarEntry } from "./release/tar.ts";
 

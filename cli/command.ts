@@ -1,5 +1,5 @@
 /**
- * The type of a command: words, flags, help and action. `catalog.ts` lists all commands; `run.ts`
+ * The type of a command: words, flags, help and action. `command/catalog.ts` lists all commands; `run.ts`
  * finds, checks and runs one.
  */
 import type { Flag, Flags } from "./flag.ts";
@@ -32,7 +32,7 @@ type Base = {
   usage: string;
   /** Without a full stop, and short enough for one line of the overview. */
   summary: string;
-  /** The heading under which the help lists it; `catalog.ts` gives it. */
+  /** The heading under which the help lists it; `command/catalog.ts` gives it. */
   group?: string;
   /** Whole command lines; the tests parse each. */
   examples?: readonly string[];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { COMMANDS } from "./catalog.ts";
+import { COMMANDS } from "./command/catalog.ts";
 import { findCommand, flagsOf } from "./find.ts";
 import { readFlags } from "./flag.ts";
 import { readGoFlags } from "./go-flag.ts";

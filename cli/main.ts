@@ -6,7 +6,7 @@
  */
 import { homedir } from "node:os";
 import { basename } from "node:path";
-import { COMMANDS } from "./catalog.ts";
+import { COMMANDS } from "./command/catalog.ts";
 import { EXIT } from "./failure.ts";
 import { runCommandLine } from "./run.ts";
 import { slurmEnv } from "./slurm-program.ts";

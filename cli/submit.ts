@@ -8,7 +8,7 @@ import { trimEnd } from "../schema/trim.ts";
 import type { WorkflowEvent, WorkflowEventsPage, WorkflowRunView } from "../schema/workflow.ts";
 import { readText as readBody } from "../reconciler/core/reply.ts";
 import { expandList } from "../simulator/workflow/file-list.ts";
-import { readWorkflow, type Workflow } from "../simulator/workflow/read.ts";
+import { readWorkflow, type Workflow } from "../simulator/workflow/run/read.ts";
 import type { Answer, Client } from "./client.ts";
 import { connectGo } from "./connect.ts";
 import { EXIT, type Failure } from "./failure.ts";

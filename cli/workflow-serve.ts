@@ -6,7 +6,7 @@ import { REAL_CLOCK } from "../reconciler/kubernetes/connect.ts";
 import { WorkflowRuns } from "../reconciler/runtime/workflow/runs.ts";
 import { isLoopback } from "../schema/loopback.ts";
 import { Made } from "../simulator/workflow/made.ts";
-import { openWorkflowRunner } from "../simulator/workflow/runner.ts";
+import { openWorkflowRunner } from "../simulator/workflow/run/runner.ts";
 import { type Serving, serveWorkflows } from "../simulator/workflow/serve.ts";
 import { State } from "../simulator/workflow/state.ts";
 import type { Say } from "../simulator/workflow/task.ts";

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { formatBash } from "../../cli/completion-bash.ts";
 import { formatFish } from "../../cli/completion-fish.ts";
 import { formatZsh } from "../../cli/completion-zsh.ts";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../product.ts";
-import { checkIntegrity, runtimePackage } from "./foreign.ts";
+import { checkIntegrity, runtimePackage } from "../foreign.ts";
 import { type Lock, formatSbom } from "./sbom.ts";
 
 type Document = {

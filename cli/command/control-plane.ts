@@ -87,7 +87,7 @@ export const controlPlane: Command = {
     }
     world.outlast?.();
     const { startControlPlane } = await import("../../reconciler/server/main.ts");
-    const { openPlaneWorkflows } = await import("../../simulator/workflow/control-plane.ts");
+    const { openPlaneWorkflows } = await import("../../simulator/workflow/run/control-plane.ts");
     const started = await startControlPlane({
       openWorkflows: openPlaneWorkflows,
       configPaths: flags.texts("config"),

@@ -121,7 +121,7 @@ describe("the table of writes outside the journal", () => {
 const SPEAKERS = [
   "reconciler/agentpool/",
   "reconciler/kubernetes/",
-  "reconciler/provider/cluster-inspect.ts",
+  "reconciler/provider/call/cluster-inspect.ts",
   "reconciler/provider/coreweave/",
   "reconciler/provider/kwok/",
 ];

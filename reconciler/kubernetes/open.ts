@@ -6,11 +6,9 @@
 import type { KubernetesConfig } from "../../schema/config.ts";
 import { VERSION } from "../../schema/version.ts";
 import type { Clock, Log } from "../core/clock.ts";
-import type { ConsoleCluster } from "../core/console/cluster.ts";
 import type { Scheduler } from "../core/kubernetes/scheduler.ts";
-import type { KubeApi } from "./api.ts";
+import type { KubeApi, KubeText } from "./api.ts";
 import { openClient } from "./client.ts";
-import { openConsoleCluster } from "./console/cluster.ts";
 import { IN_CLUSTER, openTransport, ownNamespace } from "./connect.ts";
 import { openJoin } from "./join-token.ts";
 import { Kubernetes } from "./kubernetes.ts";
@@ -30,8 +28,8 @@ export type OpenedKubernetes =
       scheduler: Scheduler;
       server: string;
       api: KubeApi;
-      /** Opens what the console shows, with connections of its own. */
-      openConsole(): ConsoleCluster;
+      /** Opens connections of the console's own; `end` closes them. */
+      openConsoleCalls(): { api: KubeApi; texts: KubeText; end(): void };
     };
 
 /** Concurrent calls of the console: its readers wait for each other and for nothing else. */
@@ -94,13 +92,12 @@ export async function openKubernetes(
     log,
     marked,
   });
-  const openConsole = (): ConsoleCluster => {
+  const openConsoleCalls = () => {
     const userAgent = `navarch-console/${VERSION}`;
     const ports = { clock, count: noteConsole, userAgent };
-    const own = openClient(transport, ports, CONSOLE_CALLS_MAX);
-    const texts = openText(transport, { clock, userAgent });
-    return openConsoleCluster({ api: own, texts, clock, random, log, end: () => own.close() });
+    const api = openClient(transport, ports, CONSOLE_CALLS_MAX);
+    return { api, texts: openText(transport, { clock, userAgent }), end: () => api.close() };
   };
   const noteConsole = (verb: string, resource: string): void => count("", verb, resource);
-  return { kind: "ok", scheduler, server: transport.server, api: client, openConsole };
+  return { kind: "ok", scheduler, server: transport.server, api: client, openConsoleCalls };
 }

@@ -34,7 +34,7 @@ import { openLambda } from "./lambda/lambda.ts";
 import { readLambdaSettings } from "./lambda/setting.ts";
 import { reachHost } from "./ssh/reach.ts";
 import { withPrices } from "./price.ts";
-import { readsNothing } from "./reads-nothing.ts";
+import { readsNothing } from "./call/reads-nothing.ts";
 import { openMemoryClaims } from "./ssh/memory-claims.ts";
 import { openSsh } from "./ssh/ssh.ts";
 import type { Provider } from "../core/provider.ts";

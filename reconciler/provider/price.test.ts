@@ -5,7 +5,7 @@ import { readConfig } from "../config/read.ts";
 import { openMemoryCloud } from "./fake/memory.ts";
 import { pricesOf } from "../core/machine-setting.ts";
 import { withPrices } from "./price.ts";
-import { readsNothing } from "./reads-nothing.ts";
+import { readsNothing } from "./call/reads-nothing.ts";
 
 test.each([
   [

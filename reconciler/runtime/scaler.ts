@@ -8,7 +8,7 @@ import type { PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Wait } from "../core/plan.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
-import type { PodScaler } from "./pod-scaler.ts";
+import type { PodScaler } from "./act/pod-scaler.ts";
 import { followPower } from "./power-saver.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 import { countsIn, type Fleet, type Sight } from "../core/fleet.ts";

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import type { WorkerFact } from "../../schema/agentpool.ts";
 import type { Credential, NodeKey, Role } from "../../schema/credential.ts";
 import { NodeId } from "../../schema/id.ts";
-import { acceptsKey, FIRST_KEY } from "./join/key.ts";
+import { acceptsKey, FIRST_KEY } from "./key.ts";
 
 export type Principal = {
   role: Role;

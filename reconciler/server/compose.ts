@@ -14,7 +14,7 @@ import { wordFor } from "../core/upgrade/word.ts";
 import type { Targets } from "../runtime/act/execute.ts";
 import { Ingest, type IngestTarget } from "../runtime/ingest.ts";
 import { type LoopPorts, Reconciler } from "../runtime/loop.ts";
-import { PodScaler } from "../runtime/pod-scaler.ts";
+import { PodScaler } from "../runtime/act/pod-scaler.ts";
 import type { Settings } from "../runtime/settings.ts";
 import type { UnitOfWork } from "../core/unit-of-work.ts";
 

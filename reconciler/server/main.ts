@@ -15,8 +15,8 @@ import type { Clock, Log } from "../core/clock.ts";
 import type { Loaded, Reloader } from "../core/reload.ts";
 import { refuseLostPolicy } from "./reload.ts";
 import type { Identity } from "../security/identity.ts";
-import { openLeadership } from "./lease/leadership.ts";
-import type { Parts } from "./lease/role.ts";
+import { openLeadership } from "./leadership.ts";
+import type { Parts } from "./role.ts";
 import {
   catchHangups,
   type Hangups,
@@ -24,7 +24,7 @@ import {
   logSimulation,
   openReloads,
 } from "./open-reload.ts";
-import { Metrics } from "../http/metrics.ts";
+import { Metrics } from "../http/metrics/metrics.ts";
 import { openCustomMetrics } from "./custom-metrics-port.ts";
 import { openMetricsPort } from "./metrics-port.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";

@@ -16,7 +16,7 @@ import type { Clock, Log } from "../core/clock.ts";
 import { removeWorker } from "../core/fold/worker.ts";
 import { isDefinitive } from "../core/safety/evident.ts";
 import type { Store } from "../core/store.ts";
-import type { Metrics } from "../http/metrics.ts";
+import type { Metrics } from "../http/metrics/metrics.ts";
 import { openClient } from "../kubernetes/client.ts";
 import { type OpenedTransport, openTransport } from "../kubernetes/connect.ts";
 import { limited, Limiter } from "../kubernetes/limiter.ts";

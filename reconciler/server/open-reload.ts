@@ -5,8 +5,8 @@
  */
 import type { Log } from "../core/clock.ts";
 import type { LoadAnswer } from "../core/reload.ts";
-import type { Leadership } from "./lease/leadership.ts";
-import type { Parts } from "./lease/role.ts";
+import type { Leadership } from "./leadership.ts";
+import type { Parts } from "./role.ts";
 import { load } from "./load.ts";
 import type { ControlPlaneOptions } from "./main.ts";
 import { serverOf } from "./open-start.ts";

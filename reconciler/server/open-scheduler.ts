@@ -11,8 +11,9 @@ import type { ConsoleCluster } from "../core/console/cluster.ts";
 import type { Scheduler } from "../core/kubernetes/scheduler.ts";
 import type { PodSetPort } from "../core/slurm/pod-set.ts";
 import type { SlurmSink } from "../core/slurm/sink.ts";
-import type { Metrics } from "../http/metrics.ts";
+import type { Metrics } from "../http/metrics/metrics.ts";
 import type { KubeApi } from "../kubernetes/api.ts";
+import { openConsoleCluster } from "../kubernetes/console/cluster.ts";
 import { openKubernetes } from "../kubernetes/open.ts";
 import { openPodSet } from "../kubernetes/pod-set.ts";
 import { openNoScheduler } from "../runtime/no-scheduler.ts";
@@ -57,10 +58,11 @@ async function openCluster(
   clock: Clock,
   log: Log,
 ): Promise<Pick<Schedulers, "scheduler" | "api" | "openConsole">> {
+  const random = (): number => Math.random();
   const opened = await openKubernetes(config.kubernetes, {
     env: process.env,
     clock,
-    random: () => Math.random(),
+    random,
     draw: (count) => randomBytes(count),
     fleet,
     log,
@@ -74,5 +76,8 @@ async function openCluster(
   if (opened.kind === "failed") throw new UsageError(`kubernetes: ${opened.message}`);
   if (opened.kind === "none") return { scheduler: openNoScheduler(), api: null, openConsole: null };
   log("info", "kubernetes", { server: opened.server });
-  return opened;
+  const openConsole = () => {
+    return openConsoleCluster({ ...opened.openConsoleCalls(), clock, random, log });
+  };
+  return { scheduler: opened.scheduler, api: opened.api, openConsole };
 }

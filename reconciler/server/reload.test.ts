@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
 import type { Loaded } from "../core/reload.ts";
-import type { Adopter, How } from "./lease/adopt.ts";
+import type { Adopter, How } from "./adopt.ts";
 import { load } from "./load.ts";
 import { digestOf, Reloads } from "./reload.ts";
 

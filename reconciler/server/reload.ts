@@ -22,7 +22,7 @@ import type { Reload, Reloader } from "../core/reload.ts";
 import type { Store } from "../core/store.ts";
 import { filesOf } from "../provider/fingerprint.ts";
 import { serial } from "../store/serial.ts";
-import type { Adopter } from "./lease/adopt.ts";
+import type { Adopter } from "./adopt.ts";
 import { UsageError } from "./start-failure.ts";
 
 /** A file must be the same in two looks: an editor may be writing it. */

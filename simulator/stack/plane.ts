@@ -8,7 +8,7 @@ import { Authority } from "../../reconciler/security/auth.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import { noDemandQueue } from "../../reconciler/core/console/demand.ts";
 import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
-import { Metrics } from "../../reconciler/http/metrics.ts";
+import { Metrics } from "../../reconciler/http/metrics/metrics.ts";
 import type { Provider } from "../../reconciler/core/provider.ts";
 import { takeReport, type ReportAnswer } from "../../reconciler/http/route/agent.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { readDocument } from "./document.ts";
-import { readWorkflow } from "./read.ts";
+import { readWorkflow } from "./run/read.ts";
 
 const problem = (text: string): string => {
   const read = readWorkflow(text, "w.yml");

@@ -1,9 +1,14 @@
 /** Selectors of Nodes: a list of label maps, of which one has to match. */
 import * as v from "valibot";
-import { formatSelector } from "./configure/restart.ts";
 import { textMap } from "./param.ts";
 
 export type Labels = Readonly<Record<string, string>>;
+
+/** `a=1,b=2`, as the API reads it. */
+export const formatSelector = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
 
 /** An empty map would match every Node of the cluster, real ones too. */
 const labels = v.pipe(

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { SHELLS } from "../../cli/command/completion.ts";
 import { tableOf } from "../../cli/completion.ts";
 import { missesPrograms } from "../real/machine/gate.ts";

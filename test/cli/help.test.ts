@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
 import { formatFlagsPage, formatGroup, formatHelp, formatOverview } from "../../cli/help.ts";
 import { navarch } from "./spawn.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { FLAGS } from "../../agent/service/flag.ts";
 import { formatNodeManual } from "../../build/deb/node-manual.ts";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { manPages } from "../../cli/man.ts";
 import { missesPrograms } from "../real/machine/gate.ts";
 

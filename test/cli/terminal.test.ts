@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { runCommandLine } from "../../cli/run.ts";
 import type { World } from "../../cli/world.ts";
 import { openStub, TOKEN } from "./stub.ts";

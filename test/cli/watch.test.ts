@@ -2,7 +2,7 @@
  * `--watch` against a control plane that changes, goes away and comes back.
  */
 import { afterAll, expect, test } from "bun:test";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { runCommandLine } from "../../cli/run.ts";
 import { endReading, json, navarch, startReading } from "./spawn.ts";
 import { openStub, TOKEN } from "./stub.ts";

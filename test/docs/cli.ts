@@ -1,6 +1,6 @@
 /** `docs/cli.md`: every command and flag, from the declarations that the parsers read. */
 import { formatHelp } from "../../agent/service/option.ts";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import type { Command } from "../../cli/command.ts";
 import type { Flag } from "../../cli/flag.ts";
 import { GLOBAL_FLAGS } from "../../cli/global-flag.ts";
@@ -8,7 +8,7 @@ import { flagUsage } from "../../cli/help.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
 export function formatCli(): string {
-  const head = formatHead("Command line", "`cli/catalog.ts` and the agent's flags");
+  const head = formatHead("Command line", "`cli/command/catalog.ts` and the agent's flags");
   const groups = [...new Set(COMMANDS.map(({ group }) => group ?? "Other"))].map((group) => {
     const own = COMMANDS.filter((command) => (command.group ?? "Other") === group);
     return `\n## ${group}\n${own.map(formatCommand).join("")}`;

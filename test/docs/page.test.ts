@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../../build/product.ts";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { findCommand } from "../../cli/find.ts";
 import { readFlags } from "../../cli/flag.ts";
 import { withGlobal } from "../../cli/global-flag.ts";

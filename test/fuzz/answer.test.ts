@@ -4,7 +4,7 @@
  */
 import { afterAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { EXIT } from "../../cli/failure.ts";
 import { runCommandLine } from "../../cli/run.ts";
 import type { World } from "../../cli/world.ts";

@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import type { Command } from "../../cli/command.ts";
 import { EXIT } from "../../cli/failure.ts";
 import { findCommand, flagsOf } from "../../cli/find.ts";

@@ -7,7 +7,7 @@ import { afterEach, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nodeToken } from "../../reconciler/security/auth.ts";
-import { ROTATION_MS } from "../../reconciler/security/join/key.ts";
+import { ROTATION_MS } from "../../reconciler/security/key.ts";
 import { fingerprintOf } from "../../reconciler/security/tls/certificate.ts";
 import { openOwnAuthority, openServerTls } from "../../reconciler/security/tls/own.ts";
 import { Machine } from "./machine.ts";

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nodeToken } from "../../reconciler/security/auth.ts";
-import { ROTATION_MS } from "../../reconciler/security/join/key.ts";
+import { ROTATION_MS } from "../../reconciler/security/key.ts";
 import { Machine } from "./machine.ts";
 import { Plane } from "./plane.ts";
 

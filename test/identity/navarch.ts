@@ -1,7 +1,7 @@
 /** The command line against a plane of a test, as a person types it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { COMMANDS } from "../../cli/catalog.ts";
+import { COMMANDS } from "../../cli/command/catalog.ts";
 import { runCommandLine } from "../../cli/run.ts";
 import type { World as CliWorld } from "../../cli/world.ts";
 import { fingerprintOf } from "../../reconciler/security/tls/certificate.ts";

@@ -1,7 +1,7 @@
 /** Nodes' credentials change daily and by order, and no node loses its voice over it. */
 import { afterEach, expect, test } from "bun:test";
 import { nodeToken } from "../../reconciler/security/auth.ts";
-import { GRACE_MS, ROTATION_MS } from "../../reconciler/security/join/key.ts";
+import { GRACE_MS, ROTATION_MS } from "../../reconciler/security/key.ts";
 import { codeOf, messageOf, Plane } from "./plane.ts";
 
 let plane: Plane | null = null;

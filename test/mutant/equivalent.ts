@@ -156,7 +156,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the driver closes the file once the client is garbage, whether it was closed or not",
   },
   {
-    key: "reconciler/server/lease/leadership.ts | void before.stop(0); | 0 → 1",
+    key: "reconciler/server/leadership.ts | void before.stop(0); | 0 → 1",
     reason: "a standby has no calls of its own that its stop would give time",
   },
   {

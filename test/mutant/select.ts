@@ -11,7 +11,7 @@ export const ROOMS: Readonly<Record<string, RegExp>> = {
   act: /^reconciler\/runtime\/act\//,
   safety: /^reconciler\/core\/safety\//,
   store: /^reconciler\/store\//,
-  lease: /^reconciler\/server\/lease\//,
+  lease: /^reconciler\/server\/(lease\/|(adopt|leadership|role)\.ts$)/,
   join: /^reconciler\/security\/join\//,
   spool: /^agent\/spool\//,
   kernel: /^agent\/kernel\//,

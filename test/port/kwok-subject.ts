@@ -6,7 +6,7 @@ import type { Instance } from "../../reconciler/core/provider.ts";
 import type { Clock } from "../../reconciler/core/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest } from "../../reconciler/kubernetes/api.ts";
 import type { Faults } from "../../reconciler/provider/fake/fault.ts";
-import { listAll } from "../../reconciler/provider/cluster-call.ts";
+import { listAll } from "../../reconciler/provider/call/cluster-call.ts";
 import { BoughtNode, instanceOf, TOKEN } from "../../reconciler/provider/kwok/instance.ts";
 import { type AgentHost, openKwok } from "../../reconciler/provider/kwok/kwok.ts";
 import type { InstanceId } from "../../schema/id.ts";

@@ -37,7 +37,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   "reconciler/kubernetes/eviction.ts": "kube-apiserver: disruption budgets, UIDs",
   "reconciler/kubernetes/permission.ts": "kube-apiserver: the account of a refusal by RBAC",
   "reconciler/kubernetes/status-write.ts": "kube-apiserver: UIDs",
-  "reconciler/provider/cluster-call.ts": "kube-apiserver: quota",
+  "reconciler/provider/call/cluster-call.ts": "kube-apiserver: quota",
   "reconciler/provider/gcp/error.ts": "Compute Engine: reservations",
   "reconciler/server/lock.ts": "SQLite",
   "reconciler/server/start-failure.ts": "SQLite",

@@ -3,7 +3,7 @@ import { Authority } from "../../reconciler/security/auth.ts";
 import { type DemandQueue, noDemandQueue } from "../../reconciler/core/console/demand.ts";
 import { noAgentPools } from "../../reconciler/core/agentpool/none.ts";
 import type { AgentPools } from "../../reconciler/core/agentpool/service.ts";
-import { Metrics } from "../../reconciler/http/metrics.ts";
+import { Metrics } from "../../reconciler/http/metrics/metrics.ts";
 import { type Admission, openAdmission } from "../../reconciler/security/join/admission.ts";
 import { Simulation } from "../../reconciler/runtime/simulation.ts";
 import { Quota } from "../../reconciler/http/route/quota.ts";

@@ -1,7 +1,7 @@
 /** Tasks of workflows against an API server in memory, in virtual time, with the lines they say. */
 import { seeded } from "../../simulator/engine/random.ts";
 import { VirtualClock } from "../../simulator/engine/clock.ts";
-import { TASK_TYPES } from "../../simulator/workflow/catalog.ts";
+import { TASK_TYPES } from "../../simulator/workflow/run/catalog.ts";
 import { noFleet } from "./no-fleet.ts";
 import { Made } from "../../simulator/workflow/made.ts";
 import { State } from "../../simulator/workflow/state.ts";

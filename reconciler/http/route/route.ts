@@ -13,7 +13,7 @@ import type { Clock, Log } from "../../core/clock.ts";
 import type { Reloader } from "../../core/reload.ts";
 import type { Admission } from "../../security/join/admission.ts";
 import type { Reconciler } from "../../runtime/loop.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { Store } from "../../core/store.ts";
 
 /** What holds for a prefix and all below it, or for one path alone. */

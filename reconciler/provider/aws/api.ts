@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
-import { Pace } from "../pace.ts";
+import { Pace } from "../call/pace.ts";
 import type { Credentials } from "./credential.ts";
 import { classOf, type Failed, failed, isStaleKey } from "./failure.ts";
 import { send } from "./http.ts";

@@ -17,7 +17,7 @@ import type {
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { strangersIn } from "../../core/stranger.ts";
-import { Fences } from "../fence.ts";
+import { Fences } from "../call/fence.ts";
 import { Ec2Api, type Ec2ApiOptions, type Got } from "./api.ts";
 import { type CredentialOptions, Credentials } from "./credential.ts";
 import type { Failed } from "./failure.ts";

@@ -20,8 +20,8 @@ import type {
 import { REACHES_ANY } from "../../core/reach.ts";
 import { strangersIn } from "../../core/stranger.ts";
 import { type Ran, runProgram } from "../../program/program.ts";
-import { Fences } from "../fence.ts";
-import { readsNothing } from "../reads-nothing.ts";
+import { Fences } from "../call/fence.ts";
+import { readsNothing } from "../call/reads-nothing.ts";
 import {
   FLEET_TAG,
   instanceOf,

@@ -25,9 +25,9 @@ import { strangersIn } from "../../core/stranger.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi } from "../../kubernetes/api.ts";
 import { openClient } from "../../kubernetes/client.ts";
 import type { Transport } from "../../kubernetes/connect.ts";
-import { answerOrder, listAll, refused } from "../cluster-call.ts";
-import { Fences } from "../fence.ts";
-import { readsNothing } from "../reads-nothing.ts";
+import { answerOrder, listAll, refused } from "../call/cluster-call.ts";
+import { Fences } from "../call/fence.ts";
+import { readsNothing } from "../call/reads-nothing.ts";
 import { inspectCluster } from "./inspect.ts";
 import {
   FLEET_LABEL,

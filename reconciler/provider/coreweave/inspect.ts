@@ -9,8 +9,8 @@ import { coreweaveTypes, gpusOfType } from "../../core/instance-type.ts";
 import type { Inspection, Place } from "../../core/provider.ts";
 import type { KubeApi } from "../../kubernetes/api.ts";
 import { nodePoolOf } from "./node-pool.ts";
-import { failedOf } from "../cluster-call.ts";
-import { inspectRight, row } from "../cluster-inspect.ts";
+import { failedOf } from "../call/cluster-call.ts";
+import { inspectRight, row } from "../call/cluster-inspect.ts";
 import { NO_RESOURCE, POOLS, whyNotSold } from "./request.ts";
 
 const POOL = { group: "compute.coreweave.com", resource: "nodepools" };

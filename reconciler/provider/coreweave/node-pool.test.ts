@@ -5,7 +5,7 @@ import { contractRequest } from "../../../test/port/provider.contract.ts";
 import type { KubeAnswer, KubeApi, KubeRequest } from "../../kubernetes/api.ts";
 import { idOf, instanceOf, instancesOf, labelValue, nodePoolOf, partsOf } from "./node-pool.ts";
 import { NodePool, PoolEvent, PoolNode } from "./node-pool.ts";
-import { listAll } from "../cluster-call.ts";
+import { listAll } from "../call/cluster-call.ts";
 import { whyNotSold } from "./request.ts";
 
 const META = { name: "p1", uid: "u1", creationTimestamp: "2026-11-23T01:00:00Z" };

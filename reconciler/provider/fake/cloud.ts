@@ -18,7 +18,7 @@ import type {
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
 import { strangersIn } from "../../core/stranger.ts";
-import { readsNothing } from "../reads-nothing.ts";
+import { readsNothing } from "../call/reads-nothing.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Decided } from "./answer.ts";
 import type { Entry } from "./entry.ts";

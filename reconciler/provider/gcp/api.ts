@@ -8,7 +8,7 @@
 import * as v from "valibot";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
-import { Pace } from "../pace.ts";
+import { Pace } from "../call/pace.ts";
 import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
 import { type FailureClass, readRefusal } from "./error.ts";
 import type { Tokens } from "../../google/token.ts";

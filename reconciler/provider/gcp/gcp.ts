@@ -21,7 +21,7 @@ import type {
   StrangersAnswer,
   TerminateAnswer,
 } from "../../core/provider.ts";
-import { Fences } from "../fence.ts";
+import { Fences } from "../call/fence.ts";
 import { type Failed, failedOf, GceApi, type Got } from "./api.ts";
 import { endedClass, failureOf, Operation } from "./error.ts";
 import { Inspector } from "./inspect.ts";

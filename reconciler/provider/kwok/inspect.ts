@@ -5,8 +5,8 @@
  * Adapter: network.
  */
 import type { Inspection, Place } from "../../core/provider.ts";
-import { failedOf } from "../cluster-call.ts";
-import { inspectRight, row } from "../cluster-inspect.ts";
+import { failedOf } from "../call/cluster-call.ts";
+import { inspectRight, row } from "../call/cluster-inspect.ts";
 import { nodeOf } from "./instance.ts";
 import type { KwokOptions } from "./kwok.ts";
 import { resourcesOf, whyNotSold } from "./type.ts";

@@ -26,9 +26,9 @@ import type {
 import { REACHES_ANY } from "../../core/reach.ts";
 import { strangersIn } from "../../core/stranger.ts";
 import { deleteOptions, type KubeAnswer, type KubeApi, PATCH } from "../../kubernetes/api.ts";
-import { answerOrder, listAll, refused } from "../cluster-call.ts";
-import { Fences, staleFence } from "../fence.ts";
-import { readsNothing } from "../reads-nothing.ts";
+import { answerOrder, listAll, refused } from "../call/cluster-call.ts";
+import { Fences, staleFence } from "../call/fence.ts";
+import { readsNothing } from "../call/reads-nothing.ts";
 import { inspectCluster } from "./inspect.ts";
 import {
   BOOT,

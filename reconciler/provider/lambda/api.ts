@@ -7,7 +7,7 @@
 import * as v from "valibot";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
-import { Pace } from "../pace.ts";
+import { Pace } from "../call/pace.ts";
 import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
 
 const CALL_MS = 30_000;

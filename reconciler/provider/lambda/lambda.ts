@@ -20,9 +20,9 @@ import type {
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { strangersIn } from "../../core/stranger.ts";
-import { Fences } from "../fence.ts";
-import { Pace } from "../pace.ts";
-import { readsNothing } from "../reads-nothing.ts";
+import { Fences } from "../call/fence.ts";
+import { Pace } from "../call/pace.ts";
+import { readsNothing } from "../call/reads-nothing.ts";
 import { type Failed, LambdaApi } from "./api.ts";
 import { Catalog, failedAnswer, TypeBody } from "./catalog.ts";
 

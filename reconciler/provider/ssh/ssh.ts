@@ -23,7 +23,7 @@ import type {
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
 import type { ClaimTable } from "../../core/store-table.ts";
-import { Fences } from "../fence.ts";
+import { Fences } from "../call/fence.ts";
 
 const FLEET_TAG = "navarch-fleet";
 /** How long a released claim is listed as terminated. */

@@ -11,7 +11,7 @@ import type { ReadMetric } from "../../core/scaling/metric.ts";
 import type { Fence, HostKeysAnswer, Provider } from "../../core/provider.ts";
 import type { Scheduler, SchedulerAnswer } from "../../core/kubernetes/scheduler.ts";
 import type { SlurmMark, SlurmSink } from "../../core/slurm/sink.ts";
-import type { PodScaler } from "../pod-scaler.ts";
+import type { PodScaler } from "./pod-scaler.ts";
 
 export type Targets = {
   provider(name: string): Provider | null;

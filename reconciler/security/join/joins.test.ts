@@ -7,7 +7,7 @@ import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { MemoryClient, MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { Authority, hashToken, nodeToken } from "../auth.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
-import { FIRST_KEY } from "./key.ts";
+import { FIRST_KEY } from "../key.ts";
 import { nodeCredential } from "./keys.ts";
 import { Joins } from "./joins.ts";
 import type { Sight } from "./place.ts";

@@ -10,7 +10,7 @@ import { type JoinRequest, type JoinToken, readJoinToken } from "../../../schema
 import { LIMIT } from "../../../schema/limit.ts";
 import { type Authority, hashToken } from "../auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
-import { joinKey } from "./key.ts";
+import { joinKey } from "../key.ts";
 import { nodeCredential } from "./keys.ts";
 import { judgePlace, type Place, type Sight } from "./place.ts";
 import type { CountedToken, JoinTable } from "../../core/store-table.ts";

@@ -7,7 +7,7 @@ import type { NodeId } from "../../../schema/id.ts";
 import { type Authority, nodeCredentialId, type Principal } from "../auth.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import type { Store } from "../../core/store.ts";
-import { FIRST_KEY, GRACE_MS, isDue, isOffered, ROTATION_MS, rotateKey, useKey } from "./key.ts";
+import { FIRST_KEY, GRACE_MS, isDue, isOffered, ROTATION_MS, rotateKey, useKey } from "../key.ts";
 
 export type KeysFrom = {
   authority: Authority;

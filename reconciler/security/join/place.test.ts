@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { Credential } from "../../../schema/credential.ts";
 import type { InstanceFact, Node, Phase } from "../../../schema/node.ts";
 import { newNode, unmanagedNode } from "../../core/fold/new-node.ts";
-import { FIRST_KEY } from "./key.ts";
+import { FIRST_KEY } from "../key.ts";
 import { nodeCredential } from "./keys.ts";
 import { judgePlace } from "./place.ts";
 import { plainAddress } from "../../core/address.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Credential } from "../../../schema/credential.ts";
 import { VirtualClock } from "../../../simulator/engine/clock.ts";
 import { Authority, nodeToken, type Principal } from "../auth.ts";
-import { FIRST_KEY } from "./key.ts";
+import { FIRST_KEY } from "../key.ts";
 import { Keys, nodeCredential } from "./keys.ts";
 
 const NODE = "m-1" as never;

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { JoinToken } from "../../../schema/join.ts";
 import { MemoryClient, MemoryDatabase } from "../../../simulator/engine/sql.ts";
 import { openLibsqlStore } from "../../store/libsql.ts";
-import { FIRST_KEY } from "./key.ts";
+import { FIRST_KEY } from "../key.ts";
 import { nodeCredential } from "./keys.ts";
 
 async function setUp() {

@@ -15,7 +15,7 @@ import type { Clock, Log } from "../../core/clock.ts";
 import type { Store } from "../../core/store.ts";
 import type { JoinTable } from "../../core/store-table.ts";
 import type { Authority } from "../auth.ts";
-import { joinKey } from "./key.ts";
+import { joinKey } from "../key.ts";
 import { nodeCredential } from "./keys.ts";
 import type { Sight } from "./place.ts";
 

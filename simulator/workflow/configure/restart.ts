@@ -5,6 +5,7 @@ import { type Run, TaskError } from "../task.ts";
 import { wait } from "../wait.ts";
 import { expired, listObjects, settle } from "../write.ts";
 import type { RestartItem } from "./param.ts";
+import { formatSelector } from "../selector.ts";
 
 /** A rollout takes seconds at least. */
 const LOOK_MS = 500;
@@ -56,12 +57,6 @@ async function find(
   }
   return only ?? null;
 }
-
-/** `a=1,b=2`, as the API reads it. */
-export const formatSelector = (labels: Readonly<Record<string, string>>): string =>
-  Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(",");
 
 async function waitForRollout(
   run: Run,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { TASK_TYPES } from "../catalog.ts";
+import { TASK_TYPES } from "../run/catalog.ts";
 import { readYaml } from "../yaml.ts";
 
 /** What reading the task refuses; `params` as a workflow file writes them. */

@@ -3,8 +3,8 @@
  * is created. A read error comes before the first task runs.
  */
 import { describe, expect, test } from "bun:test";
-import { readWorkflow } from "../read.ts";
-import { runWorkflows } from "../run.ts";
+import { readWorkflow } from "../run/read.ts";
+import { runWorkflows } from "../run/run.ts";
 import { openTaskRun } from "../../../test/world/task-run.ts";
 
 const FILES: Readonly<Record<string, string>> = {

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { PATCH } from "../../../reconciler/kubernetes/api.ts";
 import { readObject } from "../../../reconciler/kubernetes/read-field.ts";
-import { formatSelector } from "../configure/restart.ts";
+import { formatSelector } from "../selector.ts";
 import { readParams, textMap, withTextLabels } from "../param.ts";
 import { type Run, TaskError, type TaskType } from "../task.ts";
 import { forEach, listObjects, settle } from "../write.ts";

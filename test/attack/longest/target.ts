@@ -20,7 +20,7 @@ import { Quota } from "../../../reconciler/http/route/quota.ts";
 import { REAL_CLOCK } from "../../../reconciler/kubernetes/connect.ts";
 import type { ReleaseKey } from "../../../reconciler/security/release-key.ts";
 import { lateQueue } from "../../../reconciler/server/open-queue.ts";
-import { openPlaneWorkflows } from "../../../simulator/workflow/control-plane.ts";
+import { openPlaneWorkflows } from "../../../simulator/workflow/run/control-plane.ts";
 import { hostileCluster } from "../../console/hostile.ts";
 import { Plane } from "../../identity/plane.ts";
 import { fakePools } from "../../world/agent-pools.ts";

@@ -11,7 +11,7 @@ import {
   REAL_CLOCK,
   type TransportSettings,
 } from "../../../reconciler/kubernetes/connect.ts";
-import { TASK_TYPES } from "../../../simulator/workflow/catalog.ts";
+import { TASK_TYPES } from "../../../simulator/workflow/run/catalog.ts";
 import { noFleet } from "../../world/no-fleet.ts";
 import { Made } from "../../../simulator/workflow/made.ts";
 import { State } from "../../../simulator/workflow/state.ts";

@@ -8,7 +8,7 @@ import type { EventDraft } from "../../../schema/event.ts";
 import type { SlurmClient } from "../../../reconciler/core/slurm/client.ts";
 import { POD_MARK } from "../../../reconciler/core/slurm/pod-scale.ts";
 import type { PodSet, PodSetAnswer, PodSetPort } from "../../../reconciler/core/slurm/pod-set.ts";
-import { PodScaler } from "../../../reconciler/runtime/pod-scaler.ts";
+import { PodScaler } from "../../../reconciler/runtime/act/pod-scaler.ts";
 import { ALWAYS } from "../../../reconciler/runtime/act/run.ts";
 import { Slurm } from "../../../reconciler/slurm/slurm.ts";
 import { VirtualClock } from "../../../simulator/engine/clock.ts";

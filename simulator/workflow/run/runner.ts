@@ -3,22 +3,22 @@
  * one run are known to the next; what a run creates is noted for its own cleanup, or for the
  * server's.
  */
-import type { Clock } from "../../reconciler/core/clock.ts";
+import type { Clock } from "../../../reconciler/core/clock.ts";
 import type {
   WorkflowAnswer,
   WorkflowEnd,
   WorkflowOrder,
   WorkflowRunner,
   WorkflowSource,
-} from "../../reconciler/core/workflow.ts";
-import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
-import { cleanUp } from "./cleanup.ts";
-import type { Fleet } from "./fleet.ts";
-import { Made } from "./made.ts";
+} from "../../../reconciler/core/workflow.ts";
+import type { KubeApi } from "../../../reconciler/kubernetes/api.ts";
+import { cleanUp } from "../cleanup.ts";
+import type { Fleet } from "../fleet.ts";
+import { Made } from "../made.ts";
 import { type ReadTask, readWorkflow, type Workflow } from "./read.ts";
 import { runWorkflows } from "./run.ts";
-import type { State } from "./state.ts";
-import { type Run, type Say, TaskError } from "./task.ts";
+import type { State } from "../state.ts";
+import { type Run, type Say, TaskError } from "../task.ts";
 
 export type RunnerFrom = Pick<Run, "clock" | "random" | "isStrict" | "isDryRun" | "taints"> & {
   api: KubeApi;

@@ -2,19 +2,19 @@
  * The workflows of a control plane: they run on its own connection to the cluster, read no file of
  * its machine, and keep what they create apart from each other.
  */
-import type { Clock } from "../../reconciler/core/clock.ts";
+import type { Clock } from "../../../reconciler/core/clock.ts";
 import {
   type AskSelf,
   openNoWorkflows,
   type WorkflowRunner,
-} from "../../reconciler/core/workflow.ts";
-import type { KubeApi } from "../../reconciler/kubernetes/api.ts";
-import type { FleetAnswer } from "./fleet.ts";
-import { paced } from "./pace.ts";
-import { type Ask, openPlaneFleet } from "./plane-fleet.ts";
+} from "../../../reconciler/core/workflow.ts";
+import type { KubeApi } from "../../../reconciler/kubernetes/api.ts";
+import type { FleetAnswer } from "../fleet.ts";
+import { paced } from "../pace.ts";
+import { type Ask, openPlaneFleet } from "../plane-fleet.ts";
 import { openWorkflowRunner } from "./runner.ts";
-import { State } from "./state.ts";
-import { TaskError } from "./task.ts";
+import { State } from "../state.ts";
+import { TaskError } from "../task.ts";
 
 /** Calls a second: a rehearsal must not starve the marks and evictions of the same process. */
 const PACE = { perSecond: 200, burst: 200 };

@@ -1,18 +1,18 @@
 /** Another configuration in a running role: what it does at the cloud, and what a failure leaves. */
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { configOf, policyOnce } from "../../../test/world/setting.ts";
+import { configOf, policyOnce } from "../../test/world/setting.ts";
 import {
   closeLeaderships,
   countOf,
   during,
   pass,
   setUpParts,
-} from "../../../test/fixture/plane/leadership.ts";
-import { openMemoryCloud } from "../../provider/fake/memory.ts";
-import { seeded } from "../../../simulator/engine/random.ts";
-import type { Provider } from "../../core/provider.ts";
-import type { Loaded } from "../../core/reload.ts";
+} from "../../test/fixture/plane/leadership.ts";
+import { openMemoryCloud } from "../provider/fake/memory.ts";
+import { seeded } from "../../simulator/engine/random.ts";
+import type { Provider } from "../core/provider.ts";
+import type { Loaded } from "../core/reload.ts";
 import { type Leadership, openOwnLeadership } from "./leadership.ts";
 
 afterEach(closeLeaderships);

@@ -3,11 +3,11 @@
  * step at a time. Every step is derived from what the API server and slurmctld show, and what a
  * process keeps besides are waits: one that dies loses nothing, and another begins them again.
  */
-import type { Config, SlurmConfig } from "../../schema/config.ts";
-import type { EventDraft } from "../../schema/event.ts";
-import { poolEvent } from "../core/event-draft.ts";
-import type { Clock, Log } from "../core/clock.ts";
-import type { Sight } from "../core/fleet.ts";
+import type { Config, SlurmConfig } from "../../../schema/config.ts";
+import type { EventDraft } from "../../../schema/event.ts";
+import { poolEvent } from "../../core/event-draft.ts";
+import type { Clock, Log } from "../../core/clock.ts";
+import type { Sight } from "../../core/fleet.ts";
 import {
   decideAround,
   isOf,
@@ -19,12 +19,12 @@ import {
   type PodSight,
   type PodStep,
   Registrations,
-} from "../core/slurm/pod-scale.ts";
-import type { PodPlace, PodSet, PodSetPort } from "../core/slurm/pod-set.ts";
-import { stepSurplus, type Surplus } from "../core/scaling/surplus.ts";
-import type { SlurmSink } from "../core/slurm/sink.ts";
-import type { UnitOfWork } from "../core/unit-of-work.ts";
-import type { Permit } from "./act/run.ts";
+} from "../../core/slurm/pod-scale.ts";
+import type { PodPlace, PodSet, PodSetPort } from "../../core/slurm/pod-set.ts";
+import { stepSurplus, type Surplus } from "../../core/scaling/surplus.ts";
+import type { SlurmSink } from "../../core/slurm/sink.ts";
+import type { UnitOfWork } from "../../core/unit-of-work.ts";
+import type { Permit } from "./run.ts";
 
 export type PodScalerPorts = {
   /** `null` = there is no cluster. */

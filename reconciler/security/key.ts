@@ -4,7 +4,7 @@
  * locked out by that. So an older one stays valid until a newer one is used, unless a person
  * ordered the rotation, perhaps because of a theft. Pure.
  */
-import type { NodeKey } from "../../../schema/credential.ts";
+import type { NodeKey } from "../../schema/credential.ts";
 
 /** Of a node without a row. */
 export const FIRST_KEY: NodeKey = { number: 0, floor: 0, at: 0, usedAt: null, deadline: null };

@@ -7,8 +7,8 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from "nod
 import { renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { ROOT } from "../product.ts";
-import type { Lock } from "./sbom.ts";
+import { ROOT } from "./product.ts";
+import type { Lock } from "./release/sbom.ts";
 
 /** As Bun's targets name them. */
 export type Architecture = "x64" | "arm64";

@@ -2,10 +2,10 @@
  * Reads the workflows of an invocation whole, parameters included, before the first task runs. What
  * is wrong names the file, the task and the key.
  */
-import { nearest } from "../../schema/nearest.ts";
+import { nearest } from "../../../schema/nearest.ts";
 import { TASK_TYPES } from "./catalog.ts";
-import { readDocument } from "./document.ts";
-import { type Task, type TaskDocument, TaskError, type TaskType } from "./task.ts";
+import { readDocument } from "../document.ts";
+import { type Task, type TaskDocument, TaskError, type TaskType } from "../task.ts";
 
 export type ReadTask = { document: TaskDocument; type: TaskType; perform: Task };
 

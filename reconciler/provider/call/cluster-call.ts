@@ -2,10 +2,10 @@
  * What providers share that buy through a Kubernetes API server: every page of a list or a failure,
  * and what an answer that is no success proves.
  */
-import { type Millis, waitMs } from "../../schema/millis.ts";
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 import * as v from "valibot";
-import type { Failed, RefusalClass } from "../core/provider.ts";
-import type { KubeAnswer, KubeApi } from "../kubernetes/api.ts";
+import type { Failed, RefusalClass } from "../../core/provider.ts";
+import type { KubeAnswer, KubeApi } from "../../kubernetes/api.ts";
 
 const REMEDY = "check kubeconfig of the provider";
 

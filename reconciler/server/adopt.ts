@@ -2,22 +2,22 @@
  * The configuration that a role runs with, and how another one takes its place: judged and opened
  * first, made durable, then swapped between two activations. Whatever fails leaves the running one.
  */
-import type { NotifierConfig, PoolConfig } from "../../../schema/config.ts";
-import type { PoolName } from "../../../schema/id.ts";
-import { factsOf } from "../../../schema/safety.ts";
-import { hashConfig } from "../../config/hash.ts";
-import { readConfig } from "../../config/read.ts";
-import { unadapted } from "../../core/adapter.ts";
-import { poolEvent } from "../../core/event-draft.ts";
-import { foldConfig, isEmptied, refuseConfig } from "../../core/fold/config.ts";
-import { formatHolding, losesReach, orphanedPools, withRemoved } from "../../core/removal.ts";
-import { type Loaded, policyId } from "../../core/reload.ts";
-import type { Store } from "../../core/store.ts";
-import { serial } from "../../store/serial.ts";
-import type { UnitOfWork } from "../../core/unit-of-work.ts";
-import type { Settings } from "../../runtime/settings.ts";
-import type { ControlPlane } from "../compose.ts";
-import type { Clouds, Prepared } from "./clouds.ts";
+import type { NotifierConfig, PoolConfig } from "../../schema/config.ts";
+import type { PoolName } from "../../schema/id.ts";
+import { factsOf } from "../../schema/safety.ts";
+import { hashConfig } from "../config/hash.ts";
+import { readConfig } from "../config/read.ts";
+import { unadapted } from "../core/adapter.ts";
+import { poolEvent } from "../core/event-draft.ts";
+import { foldConfig, isEmptied, refuseConfig } from "../core/fold/config.ts";
+import { formatHolding, losesReach, orphanedPools, withRemoved } from "../core/removal.ts";
+import { type Loaded, policyId } from "../core/reload.ts";
+import type { Store } from "../core/store.ts";
+import { serial } from "../store/serial.ts";
+import type { UnitOfWork } from "../core/unit-of-work.ts";
+import type { Settings } from "../runtime/settings.ts";
+import type { ControlPlane } from "./compose.ts";
+import type { Clouds, Prepared } from "./lease/clouds.ts";
 import type { Parts } from "./role.ts";
 
 export type How = {

@@ -3,7 +3,7 @@
  * cannot refuse them. Each process knows only its own calls: one that an earlier leader has already
  * sent is bounded by its time limit. Pure.
  */
-import type { Fence } from "../core/provider.ts";
+import type { Fence } from "../../core/provider.ts";
 
 /** More nodes than one control plane has; the oldest is forgotten first. */
 const NODES_MAX = 200_000;

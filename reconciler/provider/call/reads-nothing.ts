@@ -1,5 +1,5 @@
 /** The read-only answers of a provider that has no calls for them. */
-import type { Provider } from "../core/provider.ts";
+import type { Provider } from "../../core/provider.ts";
 
 const unsupported = { kind: "unsupported" } as const;
 

@@ -1,7 +1,7 @@
 /** Asks an API server what the provider's account may do there. Stores nothing. */
 import * as v from "valibot";
-import type { Inspection } from "../core/provider.ts";
-import type { KubeApi } from "../kubernetes/api.ts";
+import type { Inspection } from "../../core/provider.ts";
+import type { KubeApi } from "../../kubernetes/api.ts";
 
 const REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const Review = v.object({ status: v.object({ allowed: v.boolean() }) });

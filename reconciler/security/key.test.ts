@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { NodeKey } from "../../../schema/credential.ts";
+import type { NodeKey } from "../../schema/credential.ts";
 import { acceptsKey, FIRST_KEY, isDue, isOffered, joinKey, rotateKey, useKey } from "./key.ts";
 
 type Step = "rotate" | "order" | "join" | "report" | "learn";

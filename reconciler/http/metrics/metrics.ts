@@ -5,30 +5,30 @@
  * made and sent in slices.
  */
 import { Counter, Histogram, Registry } from "prom-client";
-import type { MarkDraft } from "../../schema/audit.ts";
-import type { Finding } from "../../schema/finding.ts";
-import type { NodeId } from "../../schema/id.ts";
-import { LIMIT } from "../../schema/limit.ts";
-import { QUARANTINE_SOURCES } from "../../schema/quarantine.ts";
-import type { Reconciler } from "../runtime/loop.ts";
-import type { Judged } from "../core/fold/everything.ts";
-import { CostPeaks, formatCost } from "./metrics/cost.ts";
-import { formatHpas } from "./metrics/hpa.ts";
-import { GpuXids, LabelValues } from "./metrics/gpu-xid.ts";
-import { formatNodes } from "./metrics/node.ts";
-import { formatNodeResources } from "./metrics/node-resource.ts";
-import { formatPools } from "./metrics/pool.ts";
-import { formatQueue } from "./metrics/queue.ts";
-import { formatAgentPools } from "./metrics/agentpool.ts";
-import { formatSlurm } from "./metrics/slurm.ts";
-import { formatSafety } from "./metrics/safety.ts";
-import { HELP, type MetricName } from "./metrics/help.ts";
-import { Series, single } from "./metrics/series.ts";
-import { formatTrust } from "./metrics/trust.ts";
-import type { AgentPools } from "../core/agentpool/service.ts";
-import type { ConsoleCluster } from "../core/console/cluster.ts";
-import type { DemandQueue } from "../core/console/demand.ts";
-import type { Change, Store } from "../core/store.ts";
+import type { MarkDraft } from "../../../schema/audit.ts";
+import type { Finding } from "../../../schema/finding.ts";
+import type { NodeId } from "../../../schema/id.ts";
+import { LIMIT } from "../../../schema/limit.ts";
+import { QUARANTINE_SOURCES } from "../../../schema/quarantine.ts";
+import type { Reconciler } from "../../runtime/loop.ts";
+import type { Judged } from "../../core/fold/everything.ts";
+import { CostPeaks, formatCost } from "./cost.ts";
+import { formatHpas } from "./hpa.ts";
+import { GpuXids, LabelValues } from "./gpu-xid.ts";
+import { formatNodes } from "./node.ts";
+import { formatNodeResources } from "./node-resource.ts";
+import { formatPools } from "./pool.ts";
+import { formatQueue } from "./queue.ts";
+import { formatAgentPools } from "./agentpool.ts";
+import { formatSlurm } from "./slurm.ts";
+import { formatSafety } from "./safety.ts";
+import { HELP, type MetricName } from "./help.ts";
+import { Series, single } from "./series.ts";
+import { formatTrust } from "./trust.ts";
+import type { AgentPools } from "../../core/agentpool/service.ts";
+import type { ConsoleCluster } from "../../core/console/cluster.ts";
+import type { DemandQueue } from "../../core/console/demand.ts";
+import type { Change, Store } from "../../core/store.ts";
 
 /** What the page shows beside the fleet. */
 type Beside = {

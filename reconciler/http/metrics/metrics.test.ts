@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import type { NodeId, StreamId } from "../../schema/id.ts";
-import { logXid, newAgent } from "../../test/world/agent.ts";
+import type { NodeId, StreamId } from "../../../schema/id.ts";
+import { logXid, newAgent } from "../../../test/world/agent.ts";
 import { Metrics } from "./metrics.ts";
-import { emptyChange } from "../core/store.ts";
+import { emptyChange } from "../../core/store.ts";
 
 test("committed() counts codes that no driver has as one, so that none can fill the page", async () => {
   const metrics = new Metrics();

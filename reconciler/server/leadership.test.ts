@@ -7,7 +7,7 @@ import {
   OTHER,
   pass,
   setUpParts,
-} from "../../../test/fixture/plane/leadership.ts";
+} from "../../test/fixture/plane/leadership.ts";
 
 afterEach(closeLeaderships);
 

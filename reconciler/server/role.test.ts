@@ -1,6 +1,6 @@
 /** What a standby shows of another one's fleet, and what a process does that leads alone. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { configOf, poolYaml } from "../../../test/world/setting.ts";
+import { configOf, poolYaml } from "../../test/world/setting.ts";
 import {
   closeLeaderships,
   countOf,
@@ -8,11 +8,11 @@ import {
   OTHER,
   pass,
   setUpParts,
-} from "../../../test/fixture/plane/leadership.ts";
-import { credentialOf, nodeOf } from "../../../test/fixture/plane/rows.ts";
-import type { EventDraft } from "../../../schema/event.ts";
-import { hashToken } from "../../security/auth.ts";
-import { emptyChange, type Store } from "../../core/store.ts";
+} from "../../test/fixture/plane/leadership.ts";
+import { credentialOf, nodeOf } from "../../test/fixture/plane/rows.ts";
+import type { EventDraft } from "../../schema/event.ts";
+import { hashToken } from "../security/auth.ts";
+import { emptyChange, type Store } from "../core/store.ts";
 import { openOwnLeadership } from "./leadership.ts";
 import { openStandby, type Parts } from "./role.ts";
 

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
-import { SmallKube } from "../../test/world/small-kube.ts";
-import { VirtualClock } from "../engine/clock.ts";
-import { cleanUp } from "./cleanup.ts";
-import { noFleet } from "../../test/world/no-fleet.ts";
-import { unbroken } from "./guard.ts";
-import { Made } from "./made.ts";
+import { SmallKube } from "../../../test/world/small-kube.ts";
+import { VirtualClock } from "../../engine/clock.ts";
+import { cleanUp } from "../cleanup.ts";
+import { noFleet } from "../../../test/world/no-fleet.ts";
+import { unbroken } from "../guard.ts";
+import { Made } from "../made.ts";
 import { readWorkflow, type Workflow } from "./read.ts";
 import { type RunResult, runWorkflows, type RunWorld } from "./run.ts";
-import { State } from "./state.ts";
-import { type Run, TaskError, type TaskType } from "./task.ts";
+import { State } from "../state.ts";
+import { type Run, TaskError, type TaskType } from "../task.ts";
 
 const CM = "/api/v1/namespaces/default/configmaps";
 

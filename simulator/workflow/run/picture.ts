@@ -2,9 +2,9 @@
  * Formats a run as one HTML page for `-report FILE.html`: outcome, tasks, and the fleet over time
  * as a picture. No script and no other file, so that it can be mailed. Pure.
  */
-import { formatDuration } from "../../schema/duration.ts";
+import { formatDuration } from "../../../schema/duration.ts";
 import type { RunReport, TaskResult } from "./run.ts";
-import { clockOf, type FleetPoint, formatTimeline } from "./timeline.ts";
+import { clockOf, type FleetPoint, formatTimeline } from "../timeline.ts";
 
 const SIZE = { width: 1000, height: 320, left: 52, right: 120, top: 16, bottom: 32 };
 type Line = { name: string; count(point: FleetPoint): number; colour: string; dash: string };

@@ -3,10 +3,16 @@
  * the folder's lock. With a database server it stands by until it wins the lease, leads until it
  * loses it, and stands by again; the process does not end.
  */
-import type { Front } from "../../http/route/listen.ts";
-import type { Store } from "../../core/store.ts";
-import { Candidate, LEASE_EXPIRY_MS, leaseTiming, openLockTerm, unfencedMs } from "./lease.ts";
-import type { LeaseTiming, Term } from "./lease.ts";
+import type { Front } from "../http/route/listen.ts";
+import type { Store } from "../core/store.ts";
+import {
+  Candidate,
+  LEASE_EXPIRY_MS,
+  leaseTiming,
+  openLockTerm,
+  unfencedMs,
+} from "./lease/lease.ts";
+import type { LeaseTiming, Term } from "./lease/lease.ts";
 import type { Adopter } from "./adopt.ts";
 import { openLeader, openStandby } from "./role.ts";
 import type { Parts, Role, Standby, Unfit } from "./role.ts";

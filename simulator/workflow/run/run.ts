@@ -1,12 +1,12 @@
 /**
  * Runs workflows: their tasks in order, up to the first that fails. Reports what each task took.
  */
-import { formatDuration } from "../../schema/duration.ts";
-import { notingFaults } from "./fleet.ts";
-import { openGuard } from "./guard.ts";
+import { formatDuration } from "../../../schema/duration.ts";
+import { notingFaults } from "../fleet.ts";
+import { openGuard } from "../guard.ts";
 import { messageOf, type ReadTask, type Workflow } from "./read.ts";
-import { type Run, TaskError } from "./task.ts";
-import { type FleetPoint, formatTimeline, watchFleet } from "./timeline.ts";
+import { type Run, TaskError } from "../task.ts";
+import { type FleetPoint, formatTimeline, watchFleet } from "../timeline.ts";
 
 export type TaskResult = {
   id: string;

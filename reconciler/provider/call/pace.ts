@@ -3,7 +3,7 @@
  * have to wait. `burst` calls may come at once (a token bucket of that size). Pure except for its
  * memory; the caller passes the clock.
  */
-import { type Millis, waitMs } from "../../schema/millis.ts";
+import { type Millis, waitMs } from "../../../schema/millis.ts";
 
 export class Pace {
   readonly #everyMs: number;
