@@ -30,6 +30,7 @@ const CARRIED: readonly [string, string][] = [
   ["systemd/navarch-control-plane.service", "navarch-control-plane.service"],
   ["bootstrap/install/install.sh", "install.sh"],
   ["bootstrap/install/cloud-init.yaml", "cloud-init.yaml"],
+  ["docs/navarch.schema.json", "navarch.schema.json"],
   ["LICENSE", "LICENSE"],
 ];
 

@@ -7,7 +7,7 @@ import { Autoscaler } from "./config/autoscaler.ts";
 import { entriesOf, metaOf, shortText as text, type ValueOf } from "./config/field.ts";
 import type { KUBERNETES } from "./config/kubernetes.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "./config/provisioner.ts";
-import { BODY, BOOTSTRAP, REF, SCALING } from "./config/pool.ts";
+import { BODY, BOOTSTRAP, REF, RUNGS, SCALING } from "./config/pool.ts";
 import { PROVIDER_TYPES } from "./config/provider.ts";
 import { type SAFETY, SPEND } from "./config/safety.ts";
 import { ROOT } from "./config/root.ts";
@@ -20,10 +20,9 @@ import { MachineSettings } from "./purchase.ts";
 
 export type { Autoscaler } from "./config/autoscaler.ts";
 export type { Share } from "./config/field.ts";
+export { RUNGS } from "./config/pool.ts";
 export { PROVIDER_TYPES, type ProviderType } from "./config/provider.ts";
 
-/** Steps of a repair that a pool may opt into, mildest first. */
-export const RUNGS = ["gpu-reset", "reboot", "replace"] as const;
 export type Rung = (typeof RUNGS)[number];
 
 export type SafetyConfig = ValueOf<typeof SAFETY>;

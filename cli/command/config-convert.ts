@@ -20,6 +20,7 @@ export const configConvert: Command = {
   async run(context) {
     const { openConfig } = await import("../../reconciler/config/open.ts");
     const { convertConfig } = await import("../../reconciler/config/convert.ts");
+    const { SCHEMA_LINE } = await import("../../reconciler/config/json-schema.ts");
     const { sayProblems } = await import("../problem-view.ts");
     const given = context.flags.text("dialect") ?? "list";
     const dialect = DIALECTS.find((one) => one === given);
@@ -27,7 +28,7 @@ export const configConvert: Command = {
     const { config, problems } = await openConfig(context.words);
     sayProblems(context, problems);
     if (config === null) return EXIT.usage;
-    context.world.out(convertConfig(config, dialect));
+    context.world.out(`${SCHEMA_LINE}${convertConfig(config, dialect)}`);
     return EXIT.done;
   },
 };

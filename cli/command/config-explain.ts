@@ -10,6 +10,7 @@ import { ROOT } from "../../schema/config/root.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Command } from "../command.ts";
 import { didYouMean, EXIT, failure } from "../failure.ts";
+import { switchFlag } from "../flag.ts";
 import { formatLabels, formatTable, type Style } from "../table.ts";
 
 const PROVIDER_KEYS = { ...PROVIDER, ...SETTINGS };
@@ -38,12 +39,25 @@ export const configExplain: Command = {
   name: ["config", "explain"],
   usage: "[<key>]",
   summary: "explain a key of the configuration",
-  examples: ["navarch config explain pools.scaling.max_nodes", "navarch config explain server.tls"],
-  more: "A section lists its keys; without a key all are listed. NAME is a name that you choose.",
-  flags: [],
+  examples: [
+    "navarch config explain pools.scaling.max_nodes",
+    "navarch config explain server.tls",
+    "navarch config explain --json-schema > navarch.schema.json",
+  ],
+  more:
+    "A section lists its keys; without a key all are listed. NAME is a name that you choose.\n" +
+    "With --json-schema: what an editor with a YAML language server completes and checks a file\n" +
+    "by that begins with # yaml-language-server: $schema=…, as config init writes it. That line\n" +
+    "names the schema of the release; without a network, let it name a file with this output.",
+  flags: [switchFlag("json-schema", "print the JSON Schema of configuration files, for editors")],
   words: { min: 0, max: 1 },
   reach: "offline",
-  async run({ words }) {
+  async run({ words, flags, world }) {
+    if (flags.on("json-schema")) {
+      const { formatJsonSchema } = await import("../../reconciler/config/json-schema.ts");
+      world.out(formatJsonSchema());
+      return EXIT.done;
+    }
     const all: Row[] = [
       ...listKeys(ROOT),
       ...listKeys(AUTOSCALERS, "pools.scaling.autoscaler."),

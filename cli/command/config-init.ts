@@ -283,7 +283,8 @@ export const configInit: Command = {
     if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(pool)) {
       return usage(`pool name "${pool}": expected lower-case letters, digits and dashes`);
     }
-    const text = sampleOf(provider, pool);
+    const { SCHEMA_LINE } = await import("../../reconciler/config/json-schema.ts");
+    const text = `${SCHEMA_LINE}${sampleOf(provider, pool)}`;
     const out = flags.text("out") ?? (silent ? null : ask("File", FILE_DEFAULT));
     if (out === null) {
       world.out(text);

@@ -12,7 +12,7 @@ import { findEntry, isAbsent, joinPath, type Tree, type TreeMap } from "./tree.t
 type Move = readonly [from: string, to: readonly string[]];
 
 /** The moves of a mapping: of its own keys, and with `../` of keys of a mapping inside it. */
-function movesOf(table: Table): Move[] {
+export function movesOf(table: Table): Move[] {
   return Object.entries(table).flatMap(([key, field]) => {
     const keys = innerOf(field);
     const inside: readonly Move[] = keys === null || isList(field) ? [] : upwardOf(keys);

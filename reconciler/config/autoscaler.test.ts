@@ -26,6 +26,13 @@ function autoscalerOf(autoscaler: string): Autoscaler | null | undefined {
 
 const PROMETHEUS = 'source: prometheus, url: "http://p:9090", query: "sum(x)"';
 
+test.each([
+  ["{ type: composite, autoscalers: [{ type: queue }, null] }", "autoscalers[1]"],
+  ["{ type: scheduled, schedule: [null] }", "schedule[0]"],
+])("an entry of a list that is empty is refused: %s", (autoscaler, path) => {
+  expect(problemsOf(autoscaler)).toContain(`${path}: expected a mapping, found nothing`);
+});
+
 describe("external", () => {
   test("each source, with its defaults", () => {
     expect(autoscalerOf(`{ type: external, ${PROMETHEUS}, target_per_node: 8 }`)).toMatchObject({

@@ -8,7 +8,11 @@ import { isLabelKey } from "./label.ts";
 import { quoteShort } from "./problem.ts";
 import { expandHostlist } from "../core/slurm/hostlist.ts";
 
-type Check = (text: string) => { code: string; answer: Answer<string> };
+type Check = {
+  (text: string): { code: string; answer: Answer<string> };
+  /** All that it asks, where an expression says it. */
+  shape?: RegExp;
+};
 
 const judge =
   (code: string, parse: (text: string) => Answer<string>): Check =>
@@ -24,13 +28,13 @@ const fits = (
     return isSound(text) ? { ok: true, value: text } : { ok: false, message: message(text), hint };
   });
 
-const matches = (code: string, shape: RegExp, message: string, hint: string): Check =>
-  fits(
-    code,
-    (text) => shape.test(text),
-    () => message,
-    hint,
+const matches = (code: string, shape: RegExp, message: string, hint: string): Check => {
+  const isSound = (text: string): boolean => shape.test(text);
+  return Object.assign(
+    fits(code, isSound, () => message, hint),
+    { shape },
   );
+};
 
 /** Both parts are DNS subdomains (Kubernetes, "Object Names and IDs"). */
 const ACCOUNT = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;

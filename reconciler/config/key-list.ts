@@ -72,14 +72,19 @@ function typeOf(field: Leaf): string {
 
 /** The default as it is written in YAML; `null` without a fixed one. */
 export function defaultText(field: Leaf): string | null {
-  if (field.kind === "own" || field.default === undefined) return null;
-  const { unused: _, ...plain } = field;
-  const key = keyWith({ ...plain, as: "key" });
-  const printed = formatSection({ key }, { key: field.default }, "list");
-  const isText = typeof printed["key"] === "string" && /%$/.test(printed["key"]);
+  const value = field.kind === "own" ? undefined : defaultValue(field);
+  if (value === undefined) return null;
   // A list fits one line of a table.
-  if (Array.isArray(printed["key"])) return `[${printed["key"].join(", ")}]`;
-  return isText ? JSON.stringify(printed["key"]) : stringify(printed["key"]).trim();
+  if (Array.isArray(value)) return `[${value.join(", ")}]`;
+  const isText = typeof value === "string" && /%$/.test(value);
+  return isText ? JSON.stringify(value) : stringify(value).trim();
+}
+
+/** The same as a value of a file; `undefined` without one. */
+export function defaultValue({ unused: _, ...meta }: Meta): unknown {
+  if (meta.default === undefined) return undefined;
+  const key = keyWith({ ...meta, as: "key" });
+  return formatSection({ key }, { key: meta.default }, "list")["key"];
 }
 
 function defaultOf(field: Leaf): string {

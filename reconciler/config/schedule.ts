@@ -7,7 +7,7 @@ import type { Section } from "./section.ts";
 import { readPart } from "./table.ts";
 
 /** By number: Sunday is 0. */
-const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+export const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const EVERY_DAY = [0, 1, 2, 3, 4, 5, 6];
 /** Windows of one schedule: one for each half hour of a week. */
 const WINDOWS_MAX = 336;

@@ -112,7 +112,10 @@ export function readSection(
       if (items?.length === 0) fail(key, "required", `needs at least one ${what}`);
       const kept = items?.slice(0, max) ?? [];
       if (items !== null && items.length > max) fail(key, "limit", `has more than ${max} ${what}s`);
-      return kept.map((item) => readSection(problems, item, item.path, item.at, homes));
+      return kept.map((item) => {
+        if (isAbsent(item)) wrongType(problems, item, "a mapping");
+        return readSection(problems, item, item.path, item.at, homes);
+      });
     },
     entries: () => {
       for (const { key } of map?.entries ?? []) known.add(key);

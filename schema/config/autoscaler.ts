@@ -8,7 +8,7 @@ import type { ValueOf } from "./field.ts";
 const nodes = { min: 0, max: LIMIT.nodesMax } as const;
 
 export const WINDOW = {
-  days: own("Days, `mon` or `monday`.", "list of text", { or: "every day" }),
+  days: own("Days, `mon` or `monday`.", "list of days", { or: "every day" }),
   start_hour: own('Hour 0 to 23, or `"HH:MM"`.', "hour", {
     or: "required without `cron`",
     map: "start",
@@ -60,7 +60,7 @@ export const AUTOSCALER = {
     scale_down_after: SCALE_DOWN_AFTER,
   },
   scheduled: {
-    schedule: own("List of windows.", "list of mappings", { or: "required", inner: () => WINDOW }),
+    schedule: own("List of windows.", "list of mappings", { required: true, inner: () => WINDOW }),
     timezone: text("IANA name, for example `Europe/Oslo`.", { form: "time-zone", default: "UTC" }),
     fallback: own("Autoscaler that decides within the bounds.", "mapping", {
       inner: () => AUTOSCALERS,
@@ -81,7 +81,7 @@ export const AUTOSCALER = {
   composite: {
     mode: choice("Which of the answers counts.", ["max", "min", "avg"], { default: "max" }),
     autoscalers: own("List of autoscalers.", "list of mappings", {
-      or: "required",
+      required: true,
       also: ["strategies"],
       inner: () => AUTOSCALERS,
     }),
@@ -137,7 +137,7 @@ export const TYPES = Object.keys(AUTOSCALER) as AutoscalerType[];
 /** Keys of all types. */
 export const AUTOSCALERS: Table = {
   type: choice("Kind of autoscaler; each takes the keys named after it below.", TYPES, {
-    or: "required",
+    required: true,
   }),
   ...Object.assign({}, ...Object.values(AUTOSCALER)),
 };

@@ -78,6 +78,8 @@ export type More<T> = {
   /** Exclusive. */
   above?: number;
   form?: Form;
+  /** Allowed values of a choice, or of each text of a list. */
+  of?: readonly string[];
   /** Without it, a missing value is `null` unless required. */
   default?: T;
   /** The default in words, where it depends on something else. */
@@ -109,8 +111,6 @@ export type More<T> = {
 export type Meta = More<unknown> & {
   kind: Kind;
   help: string;
-  /** Allowed values of a choice. */
-  of?: readonly string[];
 };
 
 /** Of a key with a reader of its own; `type` is for the page. */

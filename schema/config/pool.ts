@@ -22,6 +22,9 @@ import { MACHINE } from "./provider.ts";
 import { SPEND } from "./safety.ts";
 import { POOL_SLURM } from "./slurm.ts";
 
+/** Steps of a repair that a pool may opt into, mildest first. */
+export const RUNGS = ["gpu-reset", "reboot", "replace"] as const;
+
 /** How a node is emptied: as `kubectl drain` does, half an hour for the whole. */
 export const DRAIN = {
   mode: choice("`evict` evicts pods; `wait` waits until they have ended.", ["evict", "wait"], {
@@ -199,7 +202,7 @@ export const BODY = {
     inner: () => ({
       ladder: texts(
         "Repair steps, mildest first: `reboot`, `replace`; `gpu-reset` is skipped in this version.",
-        { or: "replace, after one reboot for faults of links or fabric" },
+        { of: RUNGS, or: "replace, after one reboot for faults of links or fabric" },
       ),
     }),
   }),

@@ -29,7 +29,7 @@ export const POOLS_FROM_KUBERNETES = {
 
 export const PROVISIONER = {
   kubernetes: own("AgentPools of a cluster, and their worker pods.", "mapping", {
-    or: "required",
+    required: true,
     inner: () => POOLS_FROM_KUBERNETES,
     restart: true,
   }),

@@ -48,3 +48,13 @@ test.each([
   expect(code).toBe(0);
   expect(json(out)).toMatchObject({ example });
 });
+
+test("--json-schema prints what a first line of config init names", async () => {
+  const { code, out } = await navarch(["config", "explain", "--json-schema"]);
+  const { $id } = json(out) as { $id: string };
+  const init = await navarch(["config", "init", "--provider", "fake"]);
+  expect({ code, line: init.out.split("\n")[0] }).toEqual({
+    code: 0,
+    line: `# yaml-language-server: $schema=${$id}`,
+  });
+});

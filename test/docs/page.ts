@@ -1,4 +1,5 @@
 /** The generated pages: where each lies, and what makes it. */
+import { formatJsonSchema } from "../../reconciler/config/json-schema.ts";
 import { formatDefinition } from "../../deploy/agentpool/crd-text.ts";
 import { renderWorkflow, type WorkflowPart } from "../../deploy/workflow.ts";
 import { formatApi } from "./api.ts";
@@ -28,6 +29,7 @@ function guideFiles(): Record<string, () => string> {
 
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/configuration.md": formatConfiguration,
+  "docs/navarch.schema.json": formatJsonSchema,
   "docs/scenario.md": formatScenario,
   "docs/cli.md": formatCli,
   "docs/metrics.md": formatMetrics,
