@@ -4,25 +4,13 @@
  */
 import { cellsOf, defaultText, listKeys, type Row } from "../../reconciler/config/key-list.ts";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
-import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
-import { metaOf, own } from "../../schema/config/field.ts";
+import { PROVIDER_KEYS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Command } from "../command.ts";
 import { didYouMean, EXIT, failure } from "../failure.ts";
 import { switchFlag } from "../flag.ts";
 import { formatLabels, formatTable, type Style } from "../table.ts";
-
-const PROVIDER_KEYS = { ...PROVIDER, ...SETTINGS };
-
-/** The reader takes the names itself, so that no table has them. */
-const NAMES: Row[] = [
-  [
-    "pools.name",
-    metaOf(own("Name of the pool; in a mapping the pool's key.", "text", { or: "required" })),
-  ],
-  ["providers.NAME", metaOf(own("Settings of the provider NAME.", "mapping"))],
-];
 
 const NO_HINT = " (navarch config explain lists all)";
 
@@ -58,12 +46,7 @@ export const configExplain: Command = {
       world.out(formatJsonSchema());
       return EXIT.done;
     }
-    const all: Row[] = [
-      ...listKeys(ROOT),
-      ...listKeys(AUTOSCALERS, "pools.scaling.autoscaler."),
-      ...listKeys(PROVIDER_KEYS, "providers.NAME."),
-      ...NAMES,
-    ];
+    const all: Row[] = [...listKeys(ROOT), ...listKeys(AUTOSCALERS, "pools.scaling.autoscaler.")];
     const rows = all.map(explain);
     const [given = ""] = words;
     const wanted = pathOf(given);

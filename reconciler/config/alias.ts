@@ -15,7 +15,7 @@ type Move = readonly [from: string, to: readonly string[]];
 export function movesOf(table: Table): Move[] {
   return Object.entries(table).flatMap(([key, field]) => {
     const keys = innerOf(field);
-    const inside: readonly Move[] = keys === null || isList(field) ? [] : upwardOf(keys);
+    const inside: readonly Move[] = keys === null || isSeveral(field) ? [] : upwardOf(keys);
     const here = spellingsOf(field).filter((from) => !from.startsWith("../"));
     return [
       ...inside.map(([from, to]): Move => [from, [key, ...to]]),
@@ -43,9 +43,10 @@ function innerOf(field: Key): Table | null {
   return meta.kind === "own" ? (meta.inner?.() ?? null) : null;
 }
 
-function isList(field: Key): boolean {
+/** Of a list, or of a mapping from names. */
+function isSeveral(field: Key): boolean {
   const meta = metaOf(field);
-  return meta.kind === "own" && meta.type === "list of mappings";
+  return meta.kind === "own" && /of mappings$/.test(meta.type);
 }
 
 export const POOL_SPELLINGS: readonly string[] = movesOf(POOL).map(([from]) => from);
@@ -64,7 +65,7 @@ export function canonical(problems: Problems, map: TreeMap, table: Table): void 
     const keys = innerOf(field);
     const value = findEntry(map, key)?.value;
     if (keys === null || value === undefined) continue;
-    for (const inner of value.kind === "list" ? value.items : [value]) {
+    for (const inner of isSeveral(field) ? partsOf(value) : [value]) {
       if (inner.kind === "map") canonical(problems, inner, keys);
     }
   }
@@ -93,6 +94,11 @@ function moveOne(problems: Problems, map: TreeMap, from: string, to: readonly st
     const message = `contradicts ${where}, which is the same setting`;
     problems.error(entry.at, entry.path, "alias_conflict", message, hint);
   }
+}
+
+function partsOf(value: Tree): readonly Tree[] {
+  if (value.kind === "list") return value.items;
+  return value.kind === "map" ? value.entries.map((entry) => entry.value) : [];
 }
 
 /** The mapping below `key`, made if it is absent; `null` if something else is there. */

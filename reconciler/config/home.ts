@@ -4,7 +4,7 @@ import { metaOf, type Table } from "../../schema/config/field.ts";
 import { KUBERNETES } from "../../schema/config/kubernetes.ts";
 import { DRAIN, HEALTH, POOL, SCALING } from "../../schema/config/pool.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
-import { PROVIDER, SETTINGS } from "../../schema/config/provider.ts";
+import { PROVIDER_KEYS } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_SLURM, SLURM } from "../../schema/config/slurm.ts";
 import { AUDIT, BACKUP, MANAGER, SERVER, TLS, WEBHOOK } from "../../schema/config/server.ts";
@@ -30,7 +30,7 @@ const HOMES: readonly (readonly [home: string, table: Table])[] = [
   ["provisioners[].kubernetes.gke", GKE],
   ["slurm", SLURM],
   ["a pool's slurm", POOL_SLURM],
-  ["a provider", { ...PROVIDER, ...SETTINGS }],
+  ["a provider", PROVIDER_KEYS],
 ];
 
 /** Keys with too general a name for a hint. */

@@ -16,7 +16,12 @@ import {
   type Table,
 } from "../../schema/config/field.ts";
 import { POOL } from "../../schema/config/pool.ts";
-import { PROVIDER, PROVIDER_TYPES, SETTINGS, settingsOf } from "../../schema/config/provider.ts";
+import {
+  PROVIDER,
+  PROVIDER_KEYS,
+  PROVIDER_TYPES,
+  settingsOf,
+} from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { POOL_NAME } from "../../schema/id.ts";
 import { VERSION } from "../../schema/version.ts";
@@ -156,9 +161,10 @@ function formOf(field: Key, isEntry: boolean): Json {
   const isRequired = isEntry && meta.required !== undefined;
   const fallback = meta.kind === "own" ? undefined : defaultValue(meta);
   const said = meta.or === undefined || meta.or === "required" ? "" : ` Default: ${meta.or}.`;
+  const unit = meta.unit === undefined ? "" : ` Unit: ${meta.unit}.`;
   return {
     ...(isRequired ? form : orNull(form)),
-    description: `${meta.help}${said}`,
+    description: `${meta.help}${unit}${said}`,
     ...(fallback === undefined ? {} : { default: fallback }),
   };
 }
@@ -227,7 +233,7 @@ function providerForms(): Record<string, Json> {
     const form = orNull(objectOf({ ...PROVIDER, ...settingsOf(type) }, false));
     return [`provider-${type}`, form] as const;
   });
-  const all = orNull(objectOf({ ...PROVIDER, ...SETTINGS }, false));
+  const all = orNull(objectOf(PROVIDER_KEYS, false));
   return {
     ...Object.fromEntries(forms),
     "provider-any": all,

@@ -15,6 +15,12 @@ const UNUSED = "No effect in this version.";
 const RESTART = "A change takes a restart.";
 const code = (text: string): string => `\`${text}\``;
 
+/** Before the keys of what a key holds; NAME is any name. */
+const SEPARATORS: Readonly<Record<string, string>> = {
+  "list of mappings": "[].",
+  "mapping of mappings": ".NAME.",
+};
+
 /** The keys of a table and of the mappings inside it, by their paths. */
 export function listKeys(table: Table, prefix = ""): Row[] {
   return Object.entries(table).flatMap(([key, field]): Row[] => {
@@ -26,7 +32,7 @@ export function listKeys(table: Table, prefix = ""): Row[] {
     // An autoscaler may hold others, and has a section of its own.
     if (inner === AUTOSCALERS) return prefix === "" ? [[path, meta]] : [];
     if (meta.type === "mapping") return listKeys(inner, `${path}.`);
-    const separator = meta.type === "list of mappings" ? "[]." : ".";
+    const separator = SEPARATORS[meta.type] ?? ".";
     return [[path, meta], ...listKeys(inner, `${path}${separator}`)];
   });
 }
@@ -59,7 +65,7 @@ const TYPES: Partial<Record<Meta["kind"], string>> = {
 
 function typeOf(field: Leaf): string {
   if (field.kind === "own") return field.type;
-  const { kind, min, max, above } = field;
+  const { kind, min, max, above, unit } = field;
   if (kind === "choice") return (field.of ?? []).map(code).join(", ");
   const show = kind === "duration" ? formatDuration : String;
   const bounds = [
@@ -67,7 +73,8 @@ function typeOf(field: Leaf): string {
     ...(above === undefined ? [] : [` > ${show(above)}`]),
     ...(max === undefined ? [] : [` ≤ ${show(max)}`]),
   ];
-  return `${TYPES[kind] ?? kind}${bounds.join("")}`;
+  const word = TYPES[kind] ?? kind;
+  return `${word}${bounds.join("")}${unit === undefined ? "" : `, ${unit}`}`;
 }
 
 /** The default as it is written in YAML; `null` without a fixed one. */

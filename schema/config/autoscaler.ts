@@ -40,12 +40,14 @@ const SCALE_DOWN_AFTER = duration(
 
 export const AUTOSCALER = {
   reactive: {
-    scale_up_threshold: number("Grow above this utilisation, in percent.", {
+    scale_up_threshold: number("Grow above this utilisation.", {
+      unit: "percent",
       ...percent,
       default: 80,
       map: "scale_up_at",
     }),
-    scale_down_threshold: number("Shrink below this utilisation, in percent.", {
+    scale_down_threshold: number("Shrink below this utilisation.", {
+      unit: "percent",
       ...percent,
       default: 20,
       map: "scale_down_at",

@@ -139,7 +139,8 @@ export const SCALING = {
 
 const MARKET = "How instances are paid for.";
 const RESERVATION = "Reservation or capacity block that `reserved` takes instances from.";
-const MAX_PRICE = "Most US dollars an hour for one instance; an unknown price is too high.";
+const MAX_PRICE = "Highest price of one instance; an unknown price is too high.";
+const AN_HOUR = { unit: "US dollars an hour", min: 0, since: "0.1.0" } as const;
 
 /** One place where a pool's instances may be bought. */
 export const REF = {
@@ -159,7 +160,7 @@ export const REF = {
   }),
   market: choice(MARKET, MARKETS, { or: "the pool's" }),
   reservation: text(RESERVATION, { or: "the pool's", since: "0.1.0" }),
-  max_price: number(MAX_PRICE, { min: 0, or: "the pool's", since: "0.1.0" }),
+  max_price: number(MAX_PRICE, { ...AN_HOUR, or: "the pool's" }),
 };
 
 /** With the machines' settings, which the pool's own go without. */
@@ -185,7 +186,7 @@ export const BODY = {
   zones: texts("Zones for a single provider.", { default: [] }),
   market: choice(MARKET, MARKETS, { default: "on-demand", since: "0.1.0" }),
   reservation: text(RESERVATION, { since: "0.1.0" }),
-  max_price: number(MAX_PRICE, { min: 0, or: "no limit", since: "0.1.0" }),
+  max_price: number(MAX_PRICE, { ...AN_HOUR, or: "no limit" }),
   strategy: choice(
     "Which place is tried first, see `docs/buying.md`.",
     ["priority", "cost", "availability", "round-robin", "weighted"],

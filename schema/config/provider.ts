@@ -120,7 +120,8 @@ export const SETTINGS = {
     types: fake,
     or: "never",
   }),
-  price_per_hour: number("Price of an instance, US dollars.", {
+  price_per_hour: number("Price of an instance.", {
+    unit: "US dollars an hour",
     types: fake,
     min: 0,
     or: "unknown",
@@ -163,7 +164,7 @@ export const SETTINGS = {
   instance_profile: text("IAM instance profile of the instances: name or ARN.", { types: aws }),
   efa_interfaces: integer("Number of EFA interfaces.", { types: aws, min: 0, max: 32, default: 0 }),
   user_data_file: text("File with user data for each instance, at most 16 KB.", { types: aws }),
-  disk_gb: integer("Size of the disk.", { types: bought, min: 1 }),
+  disk_gb: integer("Size of the disk.", { unit: "GB", types: bought, min: 1 }),
   disk_type: text("Kind of the boot disk, for example `pd-ssd`.", {
     types: gcp,
     or: "`pd-balanced`, or `hyperdisk-balanced` where the machine needs it",
@@ -239,6 +240,9 @@ const TABLES: ReadonlyMap<ProviderType, Table> = new Map(
   PROVIDER_TYPES.map((type) => [type, tableOf(type)]),
 );
 export const settingsOf = (type: ProviderType): Table => TABLES.get(type) ?? {};
+
+/** What an entry of `providers` may have. */
+export const PROVIDER_KEYS = { ...PROVIDER, ...SETTINGS };
 
 const sold: Types = PROVIDER_TYPES.filter(
   (type) => !owned.includes(type) && type !== "machine" && type !== "docker",

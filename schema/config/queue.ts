@@ -3,6 +3,7 @@ import { duration, integer } from "./field.ts";
 
 export const QUEUE = {
   reserved_percent: integer("Share of each class's slots that only priority `high` may use.", {
+    unit: "percent",
     min: 0,
     max: 90,
     default: 20,

@@ -2,6 +2,7 @@
 import { mapping, own } from "./field.ts";
 import { KUBERNETES } from "./kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "./pool.ts";
+import { PROVIDER_KEYS } from "./provider.ts";
 import { PROVISIONER } from "./provisioner.ts";
 import { QUEUE } from "./queue.ts";
 import { SAFETY } from "./safety.ts";
@@ -9,11 +10,23 @@ import { SIMULATION } from "./simulation.ts";
 import { SLURM } from "./slurm.ts";
 import { AGENT, MANAGER, SERVER } from "./server.ts";
 
+/** The reader takes the name itself: in a mapping it is the key. */
+const NAMED_POOL = {
+  name: own("Name of the pool; in a mapping the pool's key.", "text", { required: true }),
+  ...POOL,
+};
+
 export const ROOT = {
   server: mapping("The control plane itself.", SERVER),
-  providers: own("Where instances are bought: a mapping from a name to its settings.", "mapping"),
+  providers: own(
+    "Where instances are bought: a mapping from a name to its settings.",
+    "mapping of mappings",
+    {
+      inner: () => PROVIDER_KEYS,
+    },
+  ),
   pools: own("A list of pools, or a mapping from names to pools.", "list or mapping", {
-    inner: () => POOL,
+    inner: () => NAMED_POOL,
   }),
   agent_pools: own(
     "Pools in velda's form: each becomes a pool and a provider of scripts of its name.",

@@ -3,14 +3,16 @@ import { duration, flag, integer, mapping, number, type More, share } from "./fi
 
 /** Ceilings of the fleet, a pool or a provider. */
 export const SPEND = {
-  max_per_hour: number("Maximum cost, in US dollars per hour.", {
+  max_per_hour: number("Maximum cost.", {
+    unit: "US dollars an hour",
     min: 0,
     as: "perHourMax",
   }),
-  max_per_month: number(
-    "Maximum cost of a calendar month (UTC), in US dollars: stops growth, ends nothing.",
-    { min: 0, as: "perMonthMax" },
-  ),
+  max_per_month: number("Maximum cost of a calendar month (UTC): stops growth, ends nothing.", {
+    unit: "US dollars",
+    min: 0,
+    as: "perMonthMax",
+  }),
   max_instances: integer("Maximum number of instances.", { min: 0, as: "instancesMax" }),
 };
 

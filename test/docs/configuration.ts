@@ -3,15 +3,10 @@ import { cellsOf, defaultText, listKeys, type Row } from "../../reconciler/confi
 import { whyNoAdapter } from "../../reconciler/core/adapter.ts";
 import { AUTOSCALER, AUTOSCALERS } from "../../schema/config/autoscaler.ts";
 import { type Key, type Meta, metaOf, type Table } from "../../schema/config/field.ts";
-import { KUBERNETES } from "../../schema/config/kubernetes.ts";
-import { DEFAULTS, DRAIN, POOL } from "../../schema/config/pool.ts";
+import { DEFAULTS, POOL } from "../../schema/config/pool.ts";
 import { PROVIDER, PROVIDER_TYPES, SETTINGS } from "../../schema/config/provider.ts";
-import { PROVISIONER } from "../../schema/config/provisioner.ts";
 import { ROOT } from "../../schema/config/root.ts";
-import { SAFETY } from "../../schema/config/safety.ts";
-import { SLURM } from "../../schema/config/slurm.ts";
-import { SIMULATION } from "../../schema/config/simulation.ts";
-import { AGENT, MANAGER, SERVER } from "../../schema/config/server.ts";
+import { AGENT } from "../../schema/config/server.ts";
 import { code, formatHead, formatTable, readProse } from "./markdown.ts";
 
 export const HEAD = ["key", "type", "default", "meaning"];
@@ -23,34 +18,35 @@ export function formatConfiguration(): string {
     const meta = metaOf(field);
     return [code(key), meta.kind === "own" ? meta.type : meta.kind, "–", meta.help];
   });
+  const parts: Readonly<Record<string, () => string>> = {
+    pools: () =>
+      part("pools", POOL, readProse("pool")) +
+      `\n## pools[].scaling.autoscaler\n\n${formatTable(HEAD, listAutoscaler())}`,
+    providers: () => `\n## providers\n\n${readProse("provider")}${formatProviders()}`,
+    defaults: () => part("defaults and global", DEFAULTS),
+    global: () => part("global.agent", AGENT),
+  };
+  const all = Object.entries<Table[string]>(ROOT).map(([key, field]) => {
+    const meta = metaOf(field);
+    const keys = meta.kind === "mapping" ? meta.keys : meta.kind === "own" ? meta.inner?.() : null;
+    return parts[key]?.() ?? (keys == null ? "" : part(key, keys));
+  });
   return [
     formatHead("Configuration", "the tables of `schema/config/`"),
     readProse("configuration"),
     `\n## Sections\n\n${formatTable(HEAD, sections)}`,
-    part("server", SERVER),
-    part("pools", POOL, readProse("pool")),
-    `\n## pools[].scaling.autoscaler\n\n${formatTable(HEAD, listAutoscaler())}`,
-    `\n## providers\n\n${readProse("provider")}${formatProviders()}`,
-    part("defaults and global", DEFAULTS),
-    part("global.agent", AGENT),
-    part("drain", DRAIN),
-    part("safety", SAFETY),
-    part("kubernetes", KUBERNETES),
-    part("slurm", SLURM),
-    part("provisioners", PROVISIONER),
-    part("simulation", SIMULATION),
-    part("instance_manager", MANAGER),
+    ...all,
   ].join("");
 }
 
 /** Defaults of a section that can be written: path, and value in YAML. For the test. */
 export function listDefaults(): [path: string, value: string][] {
-  const { defaults, drain, safety, kubernetes, slurm, simulation, instance_manager, server } = ROOT;
-  const sections: [string, Table][] = [
+  const { pools: _a, providers: _b, global: _c, provisioners: _d, ...sections } = ROOT;
+  const tables: [string, Table][] = [
     ["pools[].", POOL],
-    ["", { defaults, drain, safety, kubernetes, slurm, simulation, instance_manager, server }],
+    ["", sections],
   ];
-  return sections.flatMap(([prefix, table]) =>
+  return tables.flatMap(([prefix, table]) =>
     listKeys(table, prefix).flatMap(([path, field]): [string, string][] => {
       const isFixed = field.unused !== true && field.or === undefined;
       const text = isFixed ? defaultText(field) : null;
