@@ -3,11 +3,14 @@
  * provider of scripts, of the same name. Values move with their place and path, so that the
  * ordinary readers judge them; what has no counterpart is refused, or named as without effect.
  */
+import { AGENT_POOL, AGENT_SCALER, AGENT_SCRIPTS } from "../../schema/config/agent-pool.ts";
+import { type Key, type Meta, metaOf } from "../../schema/config/field.ts";
 import { formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
 import { REST_LIMITS } from "../core/safety/rest.ts";
 import type { Place, Problems } from "./problem.ts";
 import { ensureMap } from "./alias.ts";
+import { defaultValue } from "./key-list.ts";
 import {
   describe,
   type Entry,
@@ -20,21 +23,20 @@ import {
 } from "./tree.ts";
 
 /** Where each number of `auto_scaler` goes in a pool. */
-const MOVES: Readonly<Record<string, readonly string[]>> = {
-  min_agents: ["scaling", "min_nodes"],
-  max_agents: ["scaling", "max_nodes"],
-  min_idle_agents: ["scaling", "autoscaler", "min_idle"],
-  max_idle_agents: ["scaling", "autoscaler", "max_idle"],
-  default_slots_per_agent: ["scaling", "autoscaler", "slots_per_node"],
-  idle_decay: ["scaling", "autoscaler", "idle_decay"],
-};
-/** What velda takes for a number that is not written, where ours differs. */
-const DEFAULTS: readonly [path: readonly string[], value: string | number][] = [
+const MOVES = new Map(
+  Object.entries<Key>(AGENT_SCALER).flatMap(([key, field]): [string, Meta][] => {
+    const meta = metaOf(field);
+    return meta.kind !== "mapping" && meta.kind !== "own" && meta.to ? [[key, meta]] : [];
+  }),
+);
+/** What velda takes for what is not written, where ours differs. */
+const DEFAULTS: readonly (readonly [path: readonly string[], value: string | number])[] = [
   [["instance_type"], "worker"],
-  [["scaling", "min_nodes"], 0],
   [["scaling", "autoscaler", "type"], "idle"],
-  [["scaling", "autoscaler", "min_idle"], 0],
-  [["scaling", "autoscaler", "idle_decay"], "0s"],
+  ...[...MOVES.values()].flatMap((meta) => {
+    const value = defaultValue(meta) as string | number | undefined;
+    return value === undefined ? [] : [[meta.to ?? [], value] as const];
+  }),
 ];
 /** Exit statuses of `start`, with what each rests (docs/provider-command.md#scripts). */
 const STATUSES = [
@@ -62,7 +64,7 @@ const IDLE: Readonly<Record<string, string>> = {
     "a refusal is forgotten once a worker that was started since serves, or after 24 h",
   metadata: "a pool has no description; write a comment in place of it",
 };
-const SCRIPTS = ["start", "stop", "list", "batch_start"];
+const SCRIPTS = Object.keys(AGENT_SCRIPTS);
 
 export type VeldaPools = { pools: Tree; providers: Entry[] };
 
@@ -92,7 +94,7 @@ function readPool(problems: Problems, item: TreeMap): TreeMap {
   const pool: TreeMap = { ...item, entries: [] };
   const name = findEntry(item, "name");
   if (name !== null) pool.entries.push(name, { ...name, key: "provider" });
-  refuseOthers(problems, item, ["name", "auto_scaler"]);
+  refuseOthers(problems, item, Object.keys(AGENT_POOL));
   const scaler = mapAt(item, "auto_scaler");
   if (scaler === null) {
     const at = findEntry(item, "auto_scaler")?.at ?? item.at;
@@ -112,7 +114,7 @@ function readPool(problems: Problems, item: TreeMap): TreeMap {
 
 function moveEntry(problems: Problems, pool: TreeMap, entry: Entry): void {
   const { key, path, at, value } = entry;
-  const to = MOVES[key];
+  const to = MOVES.get(key)?.to;
   const instead = IDLE[key];
   if (to !== undefined) {
     if (!isAbsent(value)) put(pool, to, entry);
@@ -126,7 +128,7 @@ function moveEntry(problems: Problems, pool: TreeMap, entry: Entry): void {
     if (value.kind === "scalar" && value.source === "MODE_STANDARD") return;
     const message = "is not supported: workers are started one by one";
     problems.error(at, path, "unsupported", message, "remove it, or write MODE_STANDARD");
-  } else if (key !== "backend") unknown(problems, entry, Object.keys({ ...MOVES, ...IDLE }));
+  } else if (key !== "backend") unknown(problems, entry, [...MOVES.keys(), ...Object.keys(IDLE)]);
 }
 
 const isZero = (value: Tree): boolean =>

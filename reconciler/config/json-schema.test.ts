@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Ajv } from "ajv";
 import { Document, isMap, isScalar, isSeq, parse, parseDocument } from "yaml";
 import type { Problem } from "../../schema/config.ts";
+import { PROVIDER_TYPES, settingsOf } from "../../schema/config/provider.ts";
 import { ROOT } from "../../schema/config/root.ts";
 import { formatJsonSchema } from "./json-schema.ts";
 import { listKeys } from "./key-list.ts";
@@ -33,9 +34,9 @@ const errorsOf = (text: string): Problem[] =>
 
 /** Codes of a value whose form is wrong, and of a key that does not belong. */
 const FORM = new Set(["type", "choice", "unknown_field", "misplaced", "text"]);
-/** What depends on another key: the provider's type, or the source of a reading. */
+/** What depends on another key, and the form of one text that the schema has no expression for. */
 const isAcross = ({ message }: Problem): boolean =>
-  /is no key of source|is not a setting of .* provider/.test(message);
+  /is no key of source|is not a setting of .* provider|expected NAME=GPUS/.test(message);
 
 function agrees(text: string): void {
   const refused = errorsOf(text);
@@ -106,6 +107,16 @@ describe("the JSON Schema and the reader agree", () => {
           parseDocument(value).contents,
         );
         agrees(document.toString());
+      }
+    }
+  });
+
+  test("on the settings of each type of provider", () => {
+    for (const type of PROVIDER_TYPES) {
+      for (const key of Object.keys(settingsOf(type))) {
+        for (const value of ["17", "text", "30s", "[a]", "{}", '""']) {
+          agrees(`providers: { x: { type: ${type}, ${key}: ${value} } }`);
+        }
       }
     }
   });

@@ -37,8 +37,11 @@ const SCHEMA_URL = `${HOME}/v${VERSION}/navarch.schema.json`;
 /** First line of a file, by which editors find the schema. */
 export const SCHEMA_LINE = `# yaml-language-server: $schema=${SCHEMA_URL}\n`;
 
+const anyOf = (...all: readonly Json[]): Json => ({ anyOf: all });
 const LINE = { type: "string", pattern: "^(?=[\\s\\S]*\\S)[^\\u0000-\\u001f\\u007f]+$" };
 const PROSE = { type: "string", pattern: "\\S" };
+/** Other scalars count as what was written, and an empty text as none. */
+const SCRIPT = anyOf({ type: ["number", "boolean"] }, { type: "string", pattern: "^$|\\S" });
 const WORD = { type: ["string", "number", "boolean"] };
 const DURATION = {
   anyOf: [
@@ -53,7 +56,6 @@ const DAY = `^(${[...DAYS, ...DAYS.map((day) => day.slice(0, 3))]
 const NAME = { type: "string", pattern: POOL_NAME.source };
 const listOf = (items: Json): Json => ({ type: "array", items });
 const mapOf = (values: Json): Json => ({ type: "object", additionalProperties: values });
-const anyOf = (...all: readonly Json[]): Json => ({ anyOf: all });
 const ref = (name: string): Json => ({ $ref: `#/definitions/${name}` });
 
 /** A key without a value counts as absent. */
@@ -106,7 +108,7 @@ const FORMS: Readonly<Record<Meta["kind"], (meta: Meta) => Json>> = {
   hook: () => ({ type: "string" }),
   hosts: () => listOf(LINE),
   word: () => WORD,
-  prose: () => PROSE,
+  prose: () => SCRIPT,
   words: () => mapOf(orNull(WORD)),
 };
 
@@ -119,6 +121,8 @@ function ownForm({ type, inner }: OwnMeta, isEntry: boolean): Json {
     return table === undefined ? { type: "object" } : objectOf(table, inList);
   };
   switch (type) {
+    case "anything":
+      return {};
     case "text":
       return LINE;
     case "list of text":

@@ -90,6 +90,8 @@ export type More<T> = {
   as?: string;
   /** Spelling of the map dialect; one that begins with `../` stands beside the section. */
   map?: string;
+  /** In a form of another product: the key of a pool that it sets. */
+  to?: readonly string[];
   /** Older spellings. */
   also?: readonly string[];
   /** Types of provider that have the setting; absent = all. */

@@ -1,5 +1,6 @@
 /** The sections of a configuration file. */
 import { mapping, own } from "./field.ts";
+import { AGENT_POOL } from "./agent-pool.ts";
 import { KUBERNETES } from "./kubernetes.ts";
 import { DEFAULTS, DRAIN, POOL } from "./pool.ts";
 import { PROVIDER_KEYS } from "./provider.ts";
@@ -31,6 +32,7 @@ export const ROOT = {
   agent_pools: own(
     "Pools in velda's form: each becomes a pool and a provider of scripts of its name.",
     "list of mappings",
+    { inner: () => AGENT_POOL },
   ),
   defaults: mapping("Values for pools that do not set them.", DEFAULTS),
   global: mapping("Older name of `defaults`, with `agent` beside.", {

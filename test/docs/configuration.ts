@@ -41,14 +41,16 @@ export function formatConfiguration(): string {
 
 /** Defaults of a section that can be written: path, and value in YAML. For the test. */
 export function listDefaults(): [path: string, value: string][] {
-  const { pools: _a, providers: _b, global: _c, provisioners: _d, ...sections } = ROOT;
+  const { pools: _a, providers: _b, global: _c, ...sections } = ROOT;
   const tables: [string, Table][] = [
     ["pools[].", POOL],
     ["", sections],
   ];
   return tables.flatMap(([prefix, table]) =>
     listKeys(table, prefix).flatMap(([path, field]): [string, string][] => {
-      const isFixed = field.unused !== true && field.or === undefined;
+      // Of a list there may be none.
+      const isOne = prefix !== "" || !path.includes("[]");
+      const isFixed = isOne && field.unused !== true && field.or === undefined;
       const text = isFixed ? defaultText(field) : null;
       return text === null ? [] : [[path, text]];
     }),
