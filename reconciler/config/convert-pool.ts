@@ -6,9 +6,8 @@ import { MACHINE } from "../../schema/config/provider.ts";
 import { concreteType } from "../core/instance-type.ts";
 import { POOL_LABELS } from "./label.ts";
 import type { Dialect } from "./layer.ts";
+import { DAYS } from "./schedule.ts";
 import { type Plain, formatSection } from "./table.ts";
-
-const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /** All keys except the name; a key that does not apply is `null`. */
 export function convertPool(
@@ -88,7 +87,7 @@ function formatMinute(minute: number): string {
 
 function formatHours({ days, startMinute, endMinute }: ScheduleWindow): Plain {
   return {
-    days: days.map((day) => DAYS[day] ?? ""),
+    days: days.map((day) => DAYS[day]?.slice(0, 3) ?? ""),
     start_hour: formatMinute(startMinute),
     end_hour: formatMinute(endMinute),
   };

@@ -2,9 +2,8 @@
 import { fillTable } from "../../schema/config/field.ts";
 import type { Provisioner } from "../../schema/config.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "../../schema/config/provisioner.ts";
-import { formatDuration } from "../../schema/duration.ts";
 import type { Section } from "./section.ts";
-import { readMapping, readPart } from "./table.ts";
+import { formatSection, readMapping, readPart } from "./table.ts";
 import { readText, readTexts } from "./value.ts";
 
 /** One cluster: the fleet keeps the workers of one API server, whose names are unique there. */
@@ -54,13 +53,10 @@ function readNamespaces(section: Section): string[] {
 /** In the keys of a file. */
 export function formatProvisioners(provisioners: readonly Provisioner[]): unknown {
   if (provisioners.length === 0) return null;
-  return provisioners.map(({ namespaces, kubeconfig, context, gke, syncIntervalMs }) => {
-    const [first = "", ...more] = namespaces;
-    const cluster = gke && {
-      ...{ project: gke.project, location: gke.location, cluster_name: gke.clusterName },
-    };
-    const namespace = more.length === 0 ? first : namespaces;
-    const sync_interval = formatDuration(syncIntervalMs);
-    return { kubernetes: { namespace, kubeconfig, context, gke: cluster, sync_interval } };
+  return provisioners.map((one) => {
+    const [first = "", ...more] = one.namespaces;
+    const namespace = more.length === 0 ? first : one.namespaces;
+    const gke = one.gke && formatSection(GKE, one.gke, "list");
+    return { kubernetes: formatSection(POOLS_FROM_KUBERNETES, one, "list", { namespace, gke }) };
   });
 }

@@ -5,7 +5,7 @@
 import { RE2JS } from "re2js";
 import type { Config, NotifierConfig } from "../../schema/config.ts";
 import { AUTOSCALERS } from "../../schema/config/autoscaler.ts";
-import { metaOf, type Table } from "../../schema/config/field.ts";
+import { metaOf, nameOf, type Table } from "../../schema/config/field.ts";
 import { SETTINGS } from "../../schema/config/provider.ts";
 import type { Problems } from "./problem.ts";
 import type { Tree } from "./tree.ts";
@@ -123,11 +123,8 @@ function programsOf(tables: readonly Table[]): ReadonlySet<string> {
     const meta = metaOf(field);
     return meta.kind === "prose" || ("form" in meta && meta.form === "program");
   };
-  return new Set(named.filter(isProgram).map(([key]) => camelOf(key)));
+  return new Set(named.filter(isProgram).map(([key, field]) => nameOf(key, field)));
 }
-
-const camelOf = (key: string): string =>
-  key.replace(/_([a-z])/g, (_all, letter: string) => letter.toUpperCase());
 
 const PROGRAMS = new Set([...programsOf([SETTINGS, AUTOSCALERS]), "setupCommands"]);
 /** What a viewer reads in place of a program or a script. */

@@ -2,14 +2,12 @@
  * Reads single values of the tree. Each reader returns the value, or `null` after it reported what
  * was expected, what was found and what to write.
  */
+import { TEXT_MAX } from "../../schema/config/field.ts";
 import { cutText } from "../../schema/cut-text.ts";
 import { parseDuration, formatDuration } from "../../schema/duration.ts";
 import { nearest } from "../../schema/nearest.ts";
 import type { Bounds, Problems } from "./problem.ts";
 import { describe, isAbsent, type Tree } from "./tree.ts";
-
-/** Longest text of one setting, as in `schema/config/field.ts`. */
-const TEXT_MAX = 65_536;
 
 export function wrongType(
   problems: Problems,

@@ -7,7 +7,9 @@
 import * as v from "valibot";
 import { amount, count, finite } from "../number.ts";
 
-export const shortText = v.pipe(v.string(), v.maxLength(65_536));
+/** Longest text of one setting. */
+export const TEXT_MAX = 65_536;
+export const shortText = v.pipe(v.string(), v.maxLength(TEXT_MAX));
 
 /** A share of a pool's desired size, or a fixed number of nodes: `20%` of 3 is max(1, 0.6) = 1. */
 export type Share = { kind: "nodes"; nodes: number } | { kind: "percent"; percent: number };
