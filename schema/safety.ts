@@ -218,11 +218,43 @@ export function factKey(fact: Fact): string {
   return [fact.kind, ...fields.map((field) => Reflect.get(fact, field))].join(":");
 }
 
-/** The facts of one kind. */
+/** Facts by their keys, which name their kinds, and by kind beside it: each activation asks for a dozen kinds of hundreds. */
+export class FactMap extends Map<string, Fact> {
+  readonly #kinds = new Map<Fact["kind"], Map<string, Fact>>();
+
+  constructor(facts: Iterable<readonly [string, Fact]> = []) {
+    super();
+    for (const [key, fact] of facts) this.set(key, fact);
+  }
+
+  override set(key: string, fact: Fact): this {
+    const kind = this.#kinds.get(fact.kind) ?? new Map<string, Fact>();
+    this.#kinds.set(fact.kind, kind.set(key, fact));
+    return super.set(key, fact);
+  }
+
+  override delete(key: string): boolean {
+    const before = this.get(key);
+    if (before !== undefined) this.#kinds.get(before.kind)?.delete(key);
+    return super.delete(key);
+  }
+
+  override clear(): void {
+    this.#kinds.clear();
+    super.clear();
+  }
+
+  ofKind(kind: Fact["kind"]): readonly Fact[] {
+    return this.#kinds.get(kind)?.values().toArray() ?? [];
+  }
+}
+
+/** The facts of one kind, in the order in which their keys came. */
 export function factsOf<K extends Fact["kind"]>(
   facts: ReadonlyMap<string, Fact>,
   kind: K,
 ): FactOf<K>[] {
   const isOfKind = (fact: Fact): fact is FactOf<K> => fact.kind === kind;
+  if (facts instanceof FactMap) return facts.ofKind(kind).filter(isOfKind);
   return facts.values().filter(isOfKind).toArray();
 }

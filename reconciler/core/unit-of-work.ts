@@ -8,7 +8,7 @@ import type { EventDraft } from "../../schema/event.ts";
 import type { NodeId, OperationId, PoolName } from "../../schema/id.ts";
 import type { Node, PoolState } from "../../schema/node.ts";
 import type { Operation } from "../../schema/operation.ts";
-import { type Fact, factKey } from "../../schema/safety.ts";
+import { type Fact, factKey, FactMap } from "../../schema/safety.ts";
 import { type Change, emptyChange, isEmptyChange } from "./store.ts";
 
 /** The process's copy of the durable fleet; only `mirrorChange` writes it. */
@@ -22,7 +22,7 @@ export type Mirror = {
   byLowerCase: Map<string, NodeId>;
   /** Live nodes by the name of their Kubernetes object. */
   byObject: Map<string, NodeId>;
-  facts: Map<string, Fact>;
+  facts: FactMap;
 };
 
 export function newMirror(): Mirror {
@@ -33,7 +33,7 @@ export function newMirror(): Mirror {
     byInstance: new Map(),
     byLowerCase: new Map(),
     byObject: new Map(),
-    facts: new Map(),
+    facts: new FactMap(),
   };
 }
 
@@ -87,8 +87,9 @@ export class UnitOfWork {
   }
 
   /** All facts as they will be. */
-  allFacts(): Map<string, Fact> {
-    const all = new Map(this.mirror.facts);
+  allFacts(): ReadonlyMap<string, Fact> {
+    if (this.facts.size === 0) return this.mirror.facts;
+    const all = new FactMap(this.mirror.facts);
     for (const [key, fact] of this.facts) {
       if (fact === null) all.delete(key);
       else all.set(key, fact);

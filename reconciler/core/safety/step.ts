@@ -6,7 +6,7 @@ import type { CompiledPolicy } from "../../../health/policy/compile.ts";
 import type { Config } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { PoolState } from "../../../schema/node.ts";
-import { type Fact, factKey, factsOf } from "../../../schema/safety.ts";
+import { type Fact, factKey, FactMap, factsOf } from "../../../schema/safety.ts";
 import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
 import { surplusQuarantined } from "./quarantined-hardware.ts";
@@ -23,14 +23,11 @@ export function stepSafety(
   policy: CompiledPolicy,
   now: number,
 ): Step {
-  // A shadow rule decides nothing, so it counts as removed.
-  const counting = policy.rules.filter(({ rule }) => rule.shadow !== true);
-  const rules = new Set(counting.map((rule) => rule.key));
+  const rules = countingIn(policy);
   const seen = stepSeen(fleet, rules, now);
-  const facts = new Map(fleet.facts);
-  for (const fact of seen.put) facts.set(factKey(fact), fact);
+  let facts = withFacts(fleet.facts, seen.put);
   const step = stepBreakers({ ...fleet, facts }, config, now, rules);
-  for (const fact of step.put) facts.set(factKey(fact), fact);
+  facts = withFacts(facts, step.put);
   const put = [...seen.put, ...step.put];
   const drop = [...seen.drop, ...step.drop, ...surplusQuarantined(facts)];
   const { events } = step;
@@ -38,7 +35,7 @@ export function stepSafety(
     if (state !== "open" || cause?.attribute !== "rule") continue;
     const fact: Fact = { kind: "quarantine", rule: cause.value, at: now, why };
     if (facts.has(factKey(fact)) || facts.has(`trusted:${fact.rule}`)) continue;
-    facts.set(factKey(fact), fact);
+    facts = withFacts(facts, [fact]);
     put.push(fact);
     const message = `rule ${cause.value} is suspended, its verdicts do not count: ${why}`;
     events.push(poolEvent(null, now, "safety.quarantine", message));
@@ -69,6 +66,30 @@ export function stepSafety(
     pools: holds.pools,
     events,
   };
+}
+
+/** Of each policy, which is compiled once. */
+const COUNTING = new WeakMap<CompiledPolicy, ReadonlySet<string>>();
+
+/** Versions of the rules that decide; a shadow rule decides nothing, so it counts as removed. */
+function countingIn(policy: CompiledPolicy): ReadonlySet<string> {
+  const known = COUNTING.get(policy);
+  if (known !== undefined) return known;
+  const counting = policy.rules.filter(({ rule }) => rule.shadow !== true);
+  const rules = new Set(counting.map((rule) => rule.key));
+  COUNTING.set(policy, rules);
+  return rules;
+}
+
+/** The same map if there is nothing to add. */
+function withFacts(
+  facts: ReadonlyMap<string, Fact>,
+  more: readonly Fact[],
+): ReadonlyMap<string, Fact> {
+  if (more.length === 0) return facts;
+  const all = new FactMap(facts);
+  for (const fact of more) all.set(factKey(fact), fact);
+  return all;
 }
 
 /** Ends expired holds. */
@@ -121,7 +142,6 @@ function stepSeen(
   rules: ReadonlySet<string>,
   now: number,
 ): { put: Fact[]; drop: string[] } {
-  const put: Fact[] = [];
   const agents = new Set<string>();
   const drivers = new Set<string>();
   for (const { agent } of fleet.nodes.values()) {
@@ -130,24 +150,31 @@ function stepSeen(
     const driver = agent.inventory.driver_version ?? null;
     if (driver !== null) drivers.add(driver);
   }
-  const known = factsOf(fleet.facts, "seen");
-  const born = Math.min(...fleet.nodes.values().map((node) => node.createdAt));
-  const isYoung = now - born < YOUNG_MS;
-  const drop: string[] = [];
-  for (const [attribute, values] of [
+  const groups = [
     ["rule", rules],
     ["agent", agents],
     ["driver", drivers],
-  ] as const) {
-    const seen = known.filter((fact) => fact.attribute === attribute);
-    const isFirst = seen.length === 0 || (isYoung && attribute !== "rule");
-    for (const value of values) {
-      if (fleet.facts.has(`seen:${attribute}:${value}`)) continue;
-      put.push({ kind: "seen", attribute, value, at: isFirst ? 0 : now });
-    }
+  ] as const;
+  const missing = groups.flatMap(([attribute, values]) =>
+    values
+      .values()
+      .filter((value) => !fleet.facts.has(`seen:${attribute}:${value}`))
+      .map((value) => ({ attribute, value }))
+      .toArray(),
+  );
+  if (missing.length === 0 && fleet.facts.size <= SEEN_MAX) return { put: [], drop: [] };
+  const known = Map.groupBy(factsOf(fleet.facts, "seen"), ({ attribute }) => attribute);
+  const born = Math.min(...fleet.nodes.values().map((node) => node.createdAt));
+  const isYoung = now - born < YOUNG_MS;
+  const put = missing.map(({ attribute, value }): Fact => {
+    const isFirst = !known.has(attribute) || (isYoung && attribute !== "rule");
+    return { kind: "seen", attribute, value, at: isFirst ? 0 : now };
+  });
+  const drop = groups.flatMap(([attribute, values]) => {
+    const seen = known.get(attribute) ?? [];
     const gone = seen.filter((fact) => !values.has(fact.value)).sort((a, b) => a.at - b.at);
-    drop.push(...gone.slice(0, Math.max(0, seen.length - SEEN_MAX)).map(factKey));
-  }
+    return gone.slice(0, Math.max(0, seen.length - SEEN_MAX)).map(factKey);
+  });
   return { put, drop };
 }
 
