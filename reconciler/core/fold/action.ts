@@ -13,6 +13,7 @@ import { countFailed, countVerified } from "../safety/guard.ts";
 import { newNode } from "./new-node.ts";
 import { nodeEvent } from "../event-draft.ts";
 import { type Cause, sayCause, sayCauses } from "../say/cause.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 export type Applied = {
   node: Node;
@@ -115,7 +116,7 @@ function applyAdvance(
         pool: node.pool,
         session: null,
         actor: "navarch",
-        message: `replaced by ${node.id}, which is verified and serving`,
+        message: sayOutcome({ code: "replaced", by: node.id }),
       });
     }
   }

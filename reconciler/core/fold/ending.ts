@@ -4,6 +4,7 @@ import type { Operation } from "../../../schema/operation.ts";
 import { backoffMs, patience } from "../turn/backoff.ts";
 import type { Outcome } from "./outcome.ts";
 import type { EndRefused } from "../say/wait.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 type End = Extract<Operation["payload"], { kind: "terminate" }>;
 type Answer<K extends Outcome["kind"]> = Extract<Outcome, { kind: K }>;
@@ -19,12 +20,12 @@ export function foldEnd(
   now: number,
 ): { node: Node; said: string } {
   const { host } = node.instance ?? {};
-  const unknown = `${provider} knows no instance ${instanceId}: it counts as ended once the lists`;
-  const bought =
-    isUnknown === true
-      ? `${unknown} lack it too`
-      : `${provider} accepted the end of instance ${instanceId}`;
-  const said = host === undefined ? bought : `host ${host.name} is released`;
+  const end = isUnknown === true ? "end_unknown" : "end_accepted";
+  const said = sayOutcome(
+    host === undefined
+      ? { code: end, provider, instance: instanceId }
+      : { code: "host_released", host: host.name },
+  );
   if (node.phase.kind !== "terminating") return { node, said };
   const { refusal: _, ...phase } = node.phase;
   return { node: { ...node, phase: { ...phase, accepted: now } }, said };

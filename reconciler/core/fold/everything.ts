@@ -37,6 +37,7 @@ import type { Presences } from "./presence.ts";
 import { foldSlurm, type SlurmKnown, type SlurmNews } from "./slurm.ts";
 import { foldTime, type TimeInput } from "./time.ts";
 import { senderOf } from "./worker.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 export type FoldInput = Pick<TimeInput, "watchedMs"> & {
   fleet: Fleet;
@@ -174,7 +175,7 @@ function foldCloud(input: FoldInput, work: UnitOfWork, listing: Listing, result:
     settle(input.now, work, operation.id, {
       kind: "done",
       instance,
-      message: "found in a listing",
+      message: sayOutcome({ code: "found_listed" }),
     });
   }
   result.listed.push(provider);

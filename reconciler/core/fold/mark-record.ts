@@ -11,13 +11,8 @@ import { repairOf } from "../slurm/reason.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
 import { isNewRefusal, mayBeMarked } from "./mark.ts";
 import type { Outcome } from "./outcome.ts";
-import {
-  answerOf,
-  isNewSlurmRefusal,
-  isSlurmOnly,
-  NOT_CONFIRMED,
-  slurmPartOf,
-} from "./slurm-answer.ts";
+import { answerOf, isNewSlurmRefusal, isSlurmOnly, slurmPartOf } from "./slurm-answer.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 type Result = { code: "ok" | "refused" | "foreign" | "unknown"; text: string };
 
@@ -41,7 +36,10 @@ export function marksOf(
 
 /** Rows of an operation that is given up although its call may have been made. */
 export function marksGivenUp(operation: Operation, node: Node, now: number): MarkDraft[] {
-  const unknown: Result = { code: "unknown", text: operation.message ?? "given up" };
+  const unknown: Result = {
+    code: "unknown",
+    text: operation.message ?? sayOutcome({ code: "given_up" }),
+  };
   const isInKube = isMark(operation) && !isSlurmOnly(operation) && node.kube !== null;
   return [
     ...(isInKube ? [row(operation, node, "kubernetes", unknown, now)] : []),
@@ -61,7 +59,7 @@ function kubeResult(
   if (payload.kind !== "cordon" && payload.kind !== "uncordon") return null;
   const kube = node?.kube ?? null;
   if (closed === "refused") {
-    const message = outcome.message ?? "it was not marked";
+    const message = outcome.message ?? sayOutcome({ code: "not_marked" });
     if (kube === null || !isNewRefusal(kube, payload.kind, message)) return null;
     return { code: outcome.kind === "refused" ? "refused" : "unknown", text: message };
   }
@@ -86,10 +84,10 @@ function slurmResult(operation: Operation, node: Node | null, outcome: Outcome):
   if (answer.kind !== "ok") return refusal(slurm, answer);
   if (answer.owner === "foreign") {
     if (slurm?.owner === "foreign") return null;
-    return { code: "foreign", text: "out of service by others: left unchanged" };
+    return { code: "foreign", text: sayOutcome({ code: "foreign" }) };
   }
   if (answer.owner !== (releases ? "none" : "own")) {
-    return refusal(slurm, { kind: "ambiguous", message: NOT_CONFIRMED });
+    return refusal(slurm, { kind: "ambiguous", message: sayOutcome({ code: "not_confirmed" }) });
   }
   if (releases) return { code: "ok", text: operation.because.join(" ") };
   const reason = "reason" in part ? part.reason : "";

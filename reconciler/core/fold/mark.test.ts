@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { KubeFact } from "../../../schema/node.ts";
 import { kubeOf } from "../../../test/world/part.ts";
-import { isNewRefusal, refuseMark, formatRefusal } from "./mark.ts";
+import { isNewRefusal, refuseMark, markRefused } from "./mark.ts";
 
 const LONG = "x".repeat(601);
 
@@ -62,7 +62,7 @@ describe("isNewRefusal()", () => {
   });
 });
 
-test("formatRefusal() names the Node and the reason", () => {
-  const said = formatRefusal(kubeOf({ name: "gpu-1" }), "cordon", "forbidden");
+test("markRefused() names the Node and the reason", () => {
+  const said = markRefused(kubeOf({ name: "gpu-1" }), "cordon", "forbidden");
   expect(said).toBe("Kubernetes does not cordon Node gpu-1: forbidden");
 });

@@ -1,6 +1,7 @@
 /** What a node keeps about Navarch's mark on its Node object after a call was answered. Pure. */
 import type { RefusalCause } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 const MESSAGE_CHARS_MAX = 600;
 /** Messages that differ with each attempt, for example by a timestamp, are recorded this often. */
@@ -45,5 +46,5 @@ export function isNewRefusal(kube: KubeFact, what: string, message: string): boo
   return ((refusals + 1) & refusals) === 0 || (isOther && refusals < CHANGES_MAX);
 }
 
-export const formatRefusal = ({ name }: KubeFact, what: string, message: string): string =>
-  `Kubernetes does not ${what} Node ${name}: ${message}`;
+export const markRefused = ({ name }: KubeFact, what: string, said: string): string =>
+  sayOutcome({ code: "kube_refused", what, node: name, said });

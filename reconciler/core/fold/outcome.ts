@@ -18,11 +18,12 @@ import { restAfter, restsAfterSale, scopeOf } from "../safety/rest.ts";
 import type { Lookup, RestChange } from "../safety/rest.ts";
 import { foldBootstrap } from "./bootstrap.ts";
 import { foldEnd, foldEndRefused } from "./ending.ts";
-import { formatRefusal, isNewRefusal, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
+import { isNewRefusal, markRefused, markedOn, mayBeMarked, refuseMark } from "./mark.ts";
 import type { MarkRefusal } from "./mark.ts";
 import { bought, deadOnArrival, NO_RESTS, placeOf, throttled } from "./purchase.ts";
 import { backoffMs, OPEN_MAX_MS, patience } from "../turn/backoff.ts";
 import { nodeEvent } from "../event-draft.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 /** `slurm`: its answer to its part of a cordon or release (`slurm-answer.ts`). */
 export type Outcome = { slurm?: SlurmMark } & (
@@ -98,12 +99,12 @@ export function foldOutcome(
   const attempts = operation.attempts + 1;
   if (operation.payload.kind === "reboot" && outcome.kind === "ambiguous") {
     // The boot id shows whether the machine rebooted; a second reboot would only interrupt it.
-    const message = `${outcome.message}: its boot id will show it`;
+    const message = sayOutcome({ code: "boot_shows", said: outcome.message });
     return foldOutcome(operation, node, facts, { kind: "done", instance: null, message }, now);
   }
   if (isMirror(operation.payload) && (outcome.kind !== "done" || isUnmarked(operation, outcome))) {
     const cause = outcome.kind === "refused" ? outcome.cause : undefined;
-    const why = { message: outcome.message ?? "it was not marked", cause };
+    const why = { message: outcome.message ?? sayOutcome({ code: "not_marked" }), cause };
     return foldUnmirrored(operation, node, why, now);
   }
   if (outcome.kind === "ambiguous" || !isProof(operation, outcome)) {
@@ -187,7 +188,7 @@ function foldUnmirrored(
   const what = operation.payload.kind;
   const refused = refuseMark(kube, what, why, now);
   if (isNewRefusal(kube, what, message))
-    teller(node, now, events)("kube.refused", formatRefusal(kube, what, message));
+    teller(node, now, events)("kube.refused", markRefused(kube, what, message));
   const next = { ...node, operation: null, kube: { ...refused, restUntil } };
   return { ...nothing, events, node: next };
 }
@@ -213,7 +214,10 @@ function foldDone(
   switch (payload.kind) {
     case "create": {
       if (instance === null) throw new Error(`${operation.id}: created without an instance`);
-      tell("node.booting", `instance ${instance.id} at ${payload.provider} is starting`);
+      tell(
+        "node.booting",
+        sayOutcome({ code: "bought", instance: instance.id, provider: payload.provider }),
+      );
       const rests = restsAfterSale(facts, placeOf(payload), operation.askedAt);
       return { operation, node: bought(node, operation, payload, instance, now), rests, events };
     }
@@ -223,13 +227,15 @@ function foldDone(
       return { operation, node: ended.node, rests: NO_RESTS, events };
     }
     case "reboot": {
-      const who = payload.by === "agent" ? "its agent" : payload.provider;
-      tell("node.repairing", `${who} reboots instance ${payload.instanceId}`);
+      const { provider, instanceId: rebooted } = payload;
+      const who = payload.by === "agent" ? null : provider;
+      tell("node.repairing", sayOutcome({ code: "reboots", who, instance: rebooted }));
       const next = rebooting(node, operation, payload, now);
       return { operation, rests: NO_RESTS, events, node: next };
     }
     case "bootstrap": {
-      tell("node.bootstrapped", `set up at ${payload.address}, attempt ${payload.attempt}`);
+      const { address, attempt } = payload;
+      tell("node.bootstrapped", sayOutcome({ code: "set_up", address, attempt }));
       const set = foldBootstrap(node, payload, outcome, now);
       return { operation, rests: NO_RESTS, events, node: set };
     }
@@ -239,7 +245,7 @@ function foldDone(
       return { operation, rests: NO_RESTS, events, node: marked };
     }
     case "drain": {
-      tell("node.draining", why === "" ? "asked to drain" : why);
+      tell("node.draining", why === "" ? sayOutcome({ code: "drain_asked" }) : why);
       const phase = {
         kind: "draining" as const,
         since: now,
@@ -251,7 +257,10 @@ function foldDone(
       return { operation, rests: NO_RESTS, events, node: { ...node, phase } };
     }
     case "end_jobs": {
-      tell("slurm.jobs_told", `${payload.slurm}: ${outcome.message ?? "its jobs were told"}`);
+      tell(
+        "slurm.jobs_told",
+        sayOutcome({ code: "jobs_told", name: payload.slurm, said: outcome.message }),
+      );
       const { phase } = node;
       const told = phase.kind === "draining" ? { ...phase, jobsToldAt: now } : phase;
       return { operation, rests: NO_RESTS, events, node: { ...node, phase: told } };
@@ -301,7 +310,7 @@ function foldMark(
   }
   const kube = markedOn(node, outcome.on ?? null);
   if (payload.mirror === true) {
-    tell("kube.cordoned", `marked in Kubernetes: ${why}`);
+    tell("kube.cordoned", sayOutcome({ code: "marked", why }));
     return { ...node, kube };
   }
   tell("node.cordoned", why);
@@ -315,6 +324,9 @@ function foldMark(
   };
 }
 
+const refusedAs = (what: string, refusal: Extract<Outcome, { kind: "refused" }>): string =>
+  sayOutcome({ code: "refused", what, class: refusal.class, said: refusal.message });
+
 function foldRefused(
   operation: Operation,
   node: Node,
@@ -326,19 +338,21 @@ function foldRefused(
   const tell = teller(node, now, events);
   const payload = operation.payload;
   if (payload.kind === "bootstrap") {
-    const what = refusal.unspent === true ? "waits" : "failed";
     // An attempt that waits for a person is repeated often: its reason is reported once.
-    if (refusal.unspent !== true || node.bootstrap?.error !== refusal.message)
-      tell("node.bootstrapping", `attempt ${payload.attempt} ${what}: ${refusal.message}`);
+    if (refusal.unspent !== true || node.bootstrap?.error !== refusal.message) {
+      const { attempt } = payload;
+      const ended = { attempt, isOver: refusal.unspent !== true, said: refusal.message };
+      tell("node.bootstrapping", sayOutcome({ code: "set_up_ended", ...ended }));
+    }
     return { operation, rests: NO_RESTS, events, node: foldBootstrap(node, payload, refusal, now) };
   }
   // The scheduler refuses only marks, never a drain.
   const marked = refusal.class === "scheduler" ? node.kube : null;
   const end = payload.kind === "terminate" ? foldEndRefused(node, refusal, now) : null;
   if (marked === null && end?.isNews !== false)
-    tell("provider.error", `${payload.kind} refused (${refusal.class}): ${refusal.message}`);
+    tell("provider.error", refusedAs(payload.kind, refusal));
   else if (marked !== null && isNewRefusal(marked, payload.kind, refusal.message))
-    tell("kube.refused", formatRefusal(marked, payload.kind, refusal.message));
+    tell("kube.refused", markRefused(marked, payload.kind, refusal.message));
   if (
     payload.kind === "create" &&
     node.phase.kind === "requested" &&

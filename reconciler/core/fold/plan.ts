@@ -11,12 +11,13 @@ import type { Fleet } from "../fleet.ts";
 import { factsAfter } from "../safety/record.ts";
 import { type Lookup, restsAfterProof } from "../safety/rest.ts";
 import { applyAction } from "./action.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 /** Cancels an open set-up of the node, because an action on the node replaces it. */
 function withoutSetUp(node: Node | null, now: number, work: UnitOfWork): Node | null {
   const open = node?.operation == null ? null : work.operation(node.operation);
   if (node === null || open === null || open.payload.kind !== "bootstrap") return node;
-  const message = "cancelled: its node leaves";
+  const message = sayOutcome({ code: "set_up_cancelled" });
   work.putOperation({ ...open, state: "abandoned", closedAt: now, message });
   return { ...node, operation: null, fence: node.fence + 1 };
 }

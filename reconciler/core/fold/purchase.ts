@@ -19,6 +19,7 @@ import { bindInstance } from "./listing.ts";
 import { newHealth } from "./new-node.ts";
 import type { Outcome } from "./outcome.ts";
 import type { FailedPurchase } from "./trouble.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 export type Create = Extract<Operation["payload"], { kind: "create" }>;
 
@@ -44,7 +45,7 @@ export function deadOnArrival({ payload }: Operation, outcome: Outcome): Outcome
   if (instance === null || instance.state !== "terminated") return null;
   if (instance.failure === null) return null;
   const { class: cls, message } = instance.failure;
-  const ended = `instance ${instance.id} was accepted and never ran: ${message}`;
+  const ended = sayOutcome({ code: "never_ran", instance: instance.id, said: message });
   return { kind: "refused", class: lateClass(cls), message: ended, retryAfterMs: null };
 }
 

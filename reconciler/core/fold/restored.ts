@@ -7,6 +7,7 @@
 import { isUnbought } from "../fleet.ts";
 import type { Node } from "../../../schema/node.ts";
 import { emptyChange, type Change, type Snapshot } from "../store.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 /** The change that makes a restored store safe to start with. `now` is wall milliseconds. */
 export function foldRestored(snapshot: Snapshot, now: number): Change {
@@ -20,14 +21,14 @@ export function foldRestored(snapshot: Snapshot, now: number): Change {
       ...operation,
       state: "abandoned",
       closedAt: now,
-      message: "restored from a backup: not asked for again",
+      message: sayOutcome({ code: "restored_call" }),
     });
   }
   for (const command of snapshot.openCommands) {
     change.commands.push({
       ...command,
       state: "refused",
-      message: "restored from a backup: give the order again if it still holds",
+      message: sayOutcome({ code: "restored_order" }),
     });
   }
   // Instances that the cloud lists now may have been bought, and have served, since the backup.
@@ -63,6 +64,6 @@ function putDown(node: Node, now: number): Node {
   const { kind } = node.phase;
   const still = kind === "serving" || kind === "held" || kind === "suspect" || kind === "verifying";
   if (still) return rest;
-  const why = "restored from a backup: a person decides what becomes of its unfinished operations";
+  const why = sayOutcome({ code: "restored_node" });
   return { ...rest, phase: { kind: "held", since: now, heldBy: "navarch", why } };
 }

@@ -7,6 +7,7 @@ import { foldOutcome, type Outcome } from "./outcome.ts";
 import { isReopened } from "../slurm/mark.ts";
 import { marksGivenUp, marksOf } from "./mark-record.ts";
 import { closeSlurmOnly, foldSlurmAnswer, isSlurmOnly } from "./slurm-answer.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 /** Applies the answer to an operation; an answer to a closed one changes nothing. */
 export function settle(now: number, work: UnitOfWork, id: OperationId, outcome: Outcome): void {
@@ -67,7 +68,7 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
         payload.keep !== true &&
         (isOnly ? node.cordon.human !== null : showsPersonsCordon(node));
       if (!ended && !kept) continue;
-      const message = "overtaken by a person's order before it was answered";
+      const message = sayOutcome({ code: "overruled" });
       const given: Operation = { ...operation, state: "abandoned", closedAt: now, message };
       work.putOperation(given);
       work.record(marksGivenUp(given, node, now));
@@ -84,7 +85,7 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
     }
     if (payload.kind === "terminate" && node.operation === id && isReopened(node)) {
       // Asked again once it is drained again and no job is left.
-      const message = "withdrawn: its node is in service in Slurm again";
+      const message = sayOutcome({ code: "withdrawn" });
       work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
       work.putNode({ ...node, operation: null, fence: node.fence + 1 });
       continue;
@@ -97,11 +98,12 @@ export function foldOvertaken(fleet: Fleet, now: number, work: UnitOfWork): void
       const bootId = node.agent?.bootId ?? null;
       const again = payload.kind === "reboot" && payload.bootId !== null;
       if (again && bootId !== payload.bootId) {
-        settle(now, work, id, { kind: "done", instance: null, message: "it came up again" });
+        const message = sayOutcome({ code: "came_up" });
+        settle(now, work, id, { kind: "done", instance: null, message });
       }
       continue;
     }
-    const message = "overtaken before it was answered";
+    const message = sayOutcome({ code: "overtaken" });
     work.putOperation({ ...operation, state: "abandoned", closedAt: now, message });
     if (node.operation === id) work.putNode({ ...node, operation: null });
   }

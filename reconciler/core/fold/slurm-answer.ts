@@ -12,11 +12,11 @@ import { repairOf } from "../slurm/reason.ts";
 import type { SlurmMark } from "../slurm/sink.ts";
 import { backoffMs } from "../turn/backoff.ts";
 import type { Outcome } from "./outcome.ts";
+import { sayOutcome } from "../say/outcome.ts";
 
 const REST_MS = 2_000;
 const REST_MAX_MS = 60_000;
 const REFUSAL_CHARS_MAX = 600;
-export const NOT_CONFIRMED = "not confirmed: the list shows otherwise";
 /** What a node keeps of refusals once Slurm answers. */
 const ACCEPTED = { restUntil: 0, refusals: 0, refusal: null } as const;
 
@@ -44,7 +44,7 @@ export function closeSlurmOnly(operation: Operation, outcome: Outcome, now: numb
 
 export function answerOf(outcome: Outcome): SlurmMark {
   if (outcome.slurm !== undefined) return outcome.slurm;
-  return { kind: "ambiguous", message: outcome.message ?? "no answer" };
+  return { kind: "ambiguous", message: outcome.message ?? sayOutcome({ code: "no_answer" }) };
 }
 
 /** `null` = the answer is about another NodeName, or about none. */
@@ -59,6 +59,7 @@ export function foldSlurmAnswer(
   if (part === null || slurm === null || part.name !== slurm.name) return null;
   if (outcome.slurm === undefined && !isSlurmOnly(operation)) return null;
   const answer = answerOf(outcome);
+  const { name } = slurm;
   const events: EventDraft[] = [];
   const releases = operation.payload.kind === "uncordon";
   // The repair is over when its node, or the next one, is released: the reason has its id.
@@ -71,15 +72,15 @@ export function foldSlurmAnswer(
     const next = releases ? released(slurm) : drained(node, slurm, operation, answer, now);
     if (releases) {
       const why = operation.because.join(" ");
-      tell("slurm.released", `${slurm.name} is released in Slurm: ${why}`);
+      tell("slurm.released", sayOutcome({ code: "slurm_released", name, why }));
     } else if (slurm.markedAt === null) {
-      tell("slurm.drained", `${slurm.name} is drained in Slurm: ${next.reason}`);
+      tell("slurm.drained", sayOutcome({ code: "slurm_drained", name, reason: next.reason }));
     }
     return { node: { ...node, slurm: next }, events };
   }
   if (answer.kind === "ok" && answer.owner === "foreign") {
     if (slurm.owner !== "foreign") {
-      tell("slurm.foreign", `${slurm.name} is out of service in Slurm by others: left unchanged`);
+      tell("slurm.foreign", sayOutcome({ code: "slurm_foreign", name }));
     }
     // The next list tells whether it was slurmctld itself, and whether it holds the repair.
     const others = { owner: "foreign", byItself: false, markedAt: null } as const;
@@ -89,10 +90,10 @@ export function foldSlurmAnswer(
     return { node: { ...node, slurm: theirs }, events };
   }
   if (answer.kind === "unsent") return { node, events };
-  const message = answer.kind === "ok" ? NOT_CONFIRMED : answer.message;
+  const message = answer.kind === "ok" ? sayOutcome({ code: "not_confirmed" }) : answer.message;
   const what = releases ? "release" : "drain";
   if (isNewSlurmRefusal(slurm, message)) {
-    tell("slurm.refused", `Slurm does not ${what} ${slurm.name}: ${message}`);
+    tell("slurm.refused", sayOutcome({ code: "slurm_refused", what, name, said: message }));
   }
   // Whether it was released is unknown, so its drain's end is not a person's decision.
   const unsure = releases && answer.kind !== "refused" ? { markedAt: null } : {};

@@ -17,7 +17,7 @@ import {
 import { timingOf } from "../fleet.ts";
 import { discredit } from "./rejudge.ts";
 import { judgeForget } from "./forget.ts";
-import { isNewRefusal, refuseMark, formatRefusal } from "./mark.ts";
+import { isNewRefusal, refuseMark, markRefused } from "./mark.ts";
 import { OPEN_MAX_MS, patience } from "../turn/backoff.ts";
 import { foldPresence } from "./presence.ts";
 import { stepUnready } from "./unready.ts";
@@ -51,7 +51,7 @@ describe("a mark that the API server refuses", () => {
     expect(
       refuseMark(kubeOf(), "cordon", { message: "x".repeat(601) }, 9).refusal?.message,
     ).toHaveLength(600);
-    expect(formatRefusal(kubeOf(), "cordon", "no")).toBe("Kubernetes does not cordon Node k: no");
+    expect(markRefused(kubeOf(), "cordon", "no")).toBe("Kubernetes does not cordon Node k: no");
   });
 
   test("is recorded ever more rarely, and at once if its reason changes", () => {
