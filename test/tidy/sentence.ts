@@ -33,15 +33,7 @@ export const SPEAKERS: Readonly<Record<string, number>> = {
   "reconciler/core/fold/unreadable.ts": 11,
   "reconciler/core/fold/unready.ts": 2,
   "reconciler/core/fold/worker.ts": 1,
-  "reconciler/core/safety/blind.ts": 3,
-  "reconciler/core/safety/breaker.ts": 7,
-  "reconciler/core/safety/cause.ts": 1,
-  "reconciler/core/safety/cluster-loss.ts": 1,
-  "reconciler/core/safety/collapse.ts": 4,
   "reconciler/core/safety/guard.ts": 1,
-  "reconciler/core/safety/impaired.ts": 3,
-  "reconciler/core/safety/step.ts": 7,
-  "reconciler/core/safety/uncordoned.ts": 3,
 };
 
 /** Files that have another number of them than they may. */

@@ -3,11 +3,11 @@
  * is at fault. Pure tests, and the memory of the last blindness, which ends after two full rounds
  * without a reason. Memory only, because a new process observes for itself.
  */
-import { formatDuration } from "../../../schema/duration.ts";
 import type { Node } from "../../../schema/node.ts";
 import { isUnbought, isWorker } from "../fleet.ts";
 import { isDefinitive } from "./evident.ts";
 import { domainsOf } from "./scope.ts";
+import { saySafety } from "../say/safety.ts";
 
 /** A domain of at least this many nodes is unreachable when this share of it is. */
 const DOMAIN_NODES_MIN = 3;
@@ -60,9 +60,8 @@ export function darkness(nodes: Iterable<Node>): string | null {
   const sum = (of: "all" | "dark"): number => small.reduce((total, one) => total + one[of], 0);
   if (small.length > 0) judged.push({ all: sum("all"), dark: sum("dark") });
   if (!judged.every((one) => one.dark / one.all >= DARK_SHARE)) return null;
-  return silent === dark
-    ? `${silent} of ${watched.length} nodes fell silent at once`
-    : `${dark} of ${watched.length} nodes are silent or unhealthy at once`;
+  const code = silent === dark ? "silent_at_once" : "dark_at_once";
+  return saySafety({ code, nodes: dark, of: watched.length });
 }
 
 /** The zone of a node, or its provider if no zone is known. */
@@ -88,7 +87,7 @@ export class Blindness {
       this.darkSince = null;
       return [];
     }
-    const restMs = formatDuration(2 * roundMs);
-    return [`waits until observations were reliable for ${restMs}, after: ${this.darkSince.why}`];
+    const { why: after } = this.darkSince;
+    return [saySafety({ code: "reliable_again", restMs: 2 * roundMs, why: after })];
   }
 }

@@ -5,19 +5,19 @@
  * memory, so a restart changes nothing.
  */
 import type { Config } from "../../../schema/config.ts";
-import { formatDuration } from "../../../schema/duration.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
 import { type Cause, type Fact, type FactOf, factKey, factsOf } from "../../../schema/safety.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
 import type { Fleet } from "../fleet.ts";
-import { attribute, explains, formatCause, type Sick } from "./cause.ts";
+import { attribute, explains, type Sick } from "./cause.ts";
 import { holdsPlace, LOST, QUARANTINED } from "./in-flight.ts";
 import { tripCount } from "./poisson.ts";
 import { rateOf } from "./rate.ts";
 import { FLEET, predecessorOf, scopesOf, sizesOf } from "./scope.ts";
 import { poolEvent } from "../event-draft.ts";
 import { isHeldInSlurm } from "../slurm/hold.ts";
+import { saySafety } from "../say/safety.ts";
 
 type Breaker = FactOf<"breaker">;
 
@@ -218,14 +218,12 @@ function trip(scope: Scope, around: Around): Breaker {
 
 /** Why it restrains, and until when: people read it wherever a repair waits. */
 function because(scope: Scope, cause: Cause | null, { config }: Around): string {
-  const many = `${scope.arrivals.length} repair sessions among ${scope.size} nodes in an hour`;
+  const burst = { sessions: scope.arrivals.length, nodes: scope.size };
   if (cause !== null) {
-    const limit = formatDuration(CAUSE_WAIT_MS);
-    return `${many} share ${formatCause(cause)}: its nodes wait until it ends, at most ${limit}`;
+    return saySafety({ code: "common_cause", ...burst, cause, limitMs: CAUSE_WAIT_MS });
   }
-  const rest = formatDuration(2 * config.safety.breaker.windowMs);
-  const until = `one repair at a time until the rate is normal for ${rest}`;
-  return `${many} are more than hardware does: ${until}`;
+  const restMs = 2 * config.safety.breaker.windowMs;
+  return saySafety({ code: "too_many", ...burst, restMs });
 }
 
 function causeOf(scope: Scope, { fleet, now, config }: Around, known: Cause | null): Cause | null {
@@ -253,7 +251,7 @@ function enter(
 }
 
 function halfOpen(before: Breaker, now: number): Breaker {
-  const why = "arrivals are plausible again: repairs go on in growing batches";
+  const why = saySafety({ code: "plausible" });
   return {
     ...before,
     state: "half-open",
@@ -315,10 +313,11 @@ function isDue(node: Node, config: Config): boolean {
 }
 
 function tell(scope: string, after: Breaker | null, now: number): EventDraft {
-  const message =
+  const message = saySafety(
     after === null
-      ? `breaker of ${scope} is closed: repairs go on as usual`
-      : `breaker of ${scope} is ${after.state}: ${after.why}`;
+      ? { code: "breaker_closed", scope }
+      : { code: "breaker", scope, state: after.state, why: after.why },
+  );
   const pool = scope.startsWith("pool:") ? (scope.slice(5) as EventDraft["pool"]) : null;
   return poolEvent(pool, now, "safety.breaker", message);
 }

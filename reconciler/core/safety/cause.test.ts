@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { Node } from "../../../schema/node.ts";
 import type { Cause } from "../../../schema/safety.ts";
 import { agentOf, heldOf, HOUR_MS, instanceOf, nodeOf, sickOf } from "../../../test/world/part.ts";
-import { attribute, explains, formatCause, ruleKeyOf, valuesOf } from "./cause.ts";
+import { attribute, explains, ruleKeyOf, valuesOf } from "./cause.ts";
 
 const DAY_MS = 24 * HOUR_MS;
 const AT = 100 * DAY_MS;
@@ -179,11 +179,6 @@ test("the more specific of two causes is named", () => {
 
 test("nothing is found in nothing", () => {
   expect(attribute([], [], always)).toBeNull();
-});
-
-test("formatCause() is for people", () => {
-  const cause: Cause = { attribute: "zone", value: "aws/a", ofSessions: 0.846, ofNodes: 0.1 };
-  expect(formatCause(cause)).toBe("zone aws/a (85 % of the burst)");
 });
 
 test("ruleKeyOf() names the version, and the policy where an older record has none", () => {

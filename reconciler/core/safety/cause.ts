@@ -110,8 +110,3 @@ function valuesAmong(burst: readonly Sick[], name: Attribute): Map<string, Sick[
   }
   return found;
 }
-
-/** `zone aws/us-east-1a (12 of 13)`, for people. */
-export function formatCause({ attribute: name, value, ofSessions }: Cause): string {
-  return `${name} ${value} (${Math.round(ofSessions * 100)} % of the burst)`;
-}

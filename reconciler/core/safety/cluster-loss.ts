@@ -58,7 +58,7 @@ function crowdOf(node: Node, nodes: Iterable<Node>): Doubt | null {
   }
   for (const [scope, { all, out }] of scopes) {
     if (out <= Math.max(1, Math.floor(SHARE_MAX * all))) continue;
-    return { code: "crowd", out, all, where: scope === FLEET ? "the fleet" : scope };
+    return { code: "crowd", out, all, scope: scope === FLEET ? null : scope };
   }
   return null;
 }

@@ -3,6 +3,7 @@
  * (docs/reference/safety.md#blindness). It is not believed at once: a credential of another account
  * lists nothing, and believed it would buy the fleet again. Pure.
  */
+import { saySafety } from "../say/safety.ts";
 
 /** A smaller share of the known instances is implausible. */
 const COLLAPSE_SHARE = 0.5;
@@ -20,11 +21,5 @@ export const isBelieved = ({ at }: Pick<Collapse, "at">, now: number): boolean =
 
 /** What is seen, until when it lasts, and what a person can do before. */
 export function sayCollapse(provider: string, { at, seen, known }: Collapse): string {
-  const until = `${new Date(at + BELIEVED_MS).toISOString().slice(0, 19)}Z`;
-  return (
-    `the list of ${provider} shrank implausibly, to ${seen} of ${known} known instances: it is ` +
-    `believed after ${until}, and what it lacks is bought again. If they still exist, repair ` +
-    "account, region or credential (navarch doctor providers --config FILE), or stop that with " +
-    "navarch freeze --reason WHY"
-  );
+  return saySafety({ code: "collapse", provider, seen, known, until: at + BELIEVED_MS });
 }

@@ -11,6 +11,7 @@ import type { Fleet, ProviderSight } from "../fleet.ts";
 import { sharedIn, strandedIn } from "../reach.ts";
 import type { Step } from "./breaker.ts";
 import { sayStranded } from "../say/loss.ts";
+import { saySafety } from "../say/safety.ts";
 
 /** Why the provider cannot be used now, as a sentence; `null` if it can. */
 export function impairmentOf(provider: ProviderSight | undefined): string | null {
@@ -33,7 +34,8 @@ export function stepImpaired(
     const holding = new Set(lost.get(provider)?.flatMap(({ nodes }) => nodes.map((n) => n.pool)));
     for (const { name: pool, providers: refs } of config.pools) {
       if (!refs.some((ref) => ref.name === provider) && !holding.has(pool)) continue;
-      events.push(poolEvent(pool, now, "pool.condition", `provider ${provider}: ${message}`));
+      const said = saySafety({ code: "provider", provider, said: message });
+      events.push(poolEvent(pool, now, "pool.condition", said));
     }
   };
   const lost = Map.groupBy(strandedIn(fleet, providers), ({ provider }) => provider);
@@ -53,14 +55,15 @@ export function stepImpaired(
     if (why === null) {
       if (before === undefined) continue;
       drop.push(factKey(before));
-      tell(name, "nothing is wrong there any more");
+      tell(name, saySafety({ code: "provider_well" }));
       continue;
     }
     // The machine that fails first changes often: not a change of the condition.
     const unavailable = sight?.unavailable ?? null;
     if (before !== undefined && (unavailable === null || before.why === why)) continue;
     put.push({ kind: "impaired", provider: name, why, at: before?.at ?? now });
-    tell(name, unavailable === null ? why : `nothing can be bought there: ${why}`);
+    const sold = unavailable === null;
+    tell(name, sold ? why : saySafety({ code: "provider_sells_nothing", said: why }));
   }
   // Providers that were removed from the configuration.
   drop.push(...[...known.values()].map(factKey));

@@ -11,6 +11,7 @@ import type { Fleet } from "../fleet.ts";
 import { type Step, stepBreakers } from "./breaker.ts";
 import { surplusQuarantined } from "./quarantined-hardware.ts";
 import { poolEvent } from "../event-draft.ts";
+import { saySafety } from "../say/safety.ts";
 
 /** Versions kept of each kind, so that one that returns after a rollback is not new. */
 const SEEN_MAX = 500;
@@ -37,21 +38,21 @@ export function stepSafety(
     if (facts.has(factKey(fact)) || facts.has(`trusted:${fact.rule}`)) continue;
     facts = withFacts(facts, [fact]);
     put.push(fact);
-    const message = `rule ${cause.value} is suspended, its verdicts do not count: ${why}`;
+    const message = saySafety({ code: "rule_suspended", rule: cause.value, why });
     events.push(poolEvent(null, now, "safety.quarantine", message));
   }
   for (const fact of factsOf(facts, "quarantine")) {
     const trusted = facts.has(`trusted:${fact.rule}`) || !config.safety.breaker.enabled;
     if (rules.has(fact.rule) && !trusted) continue;
     drop.push(factKey(fact));
-    const why = rules.has(fact.rule) ? "counts again" : "does not count in the policy any more";
-    const message = `rule ${fact.rule} ${why}: it is not suspended`;
+    const { rule } = fact;
+    const message = saySafety({ code: "rule_back", rule, isKnown: rules.has(rule) });
     events.push(poolEvent(null, now, "safety.quarantine", message));
   }
   const freeze = facts.get("freeze");
   if (freeze?.kind === "freeze" && freeze.until !== null && freeze.until <= now) {
     drop.push("freeze");
-    const message = `the freeze by ${freeze.by} ran out: ${freeze.why}`;
+    const message = saySafety({ code: "freeze_over", by: freeze.by, why: freeze.why });
     events.push(poolEvent(null, now, "safety.released", message));
   }
   const holds = stepHolds(fleet, now);
@@ -99,7 +100,8 @@ function stepHolds(fleet: Fleet, now: number): { pools: PoolState[]; events: Eve
   for (const pool of fleet.pools.values()) {
     if (pool.hold === null || pool.hold.until > now) continue;
     pools.push({ ...pool, hold: null });
-    const message = `the hold by ${pool.hold.by} ran out: ${pool.hold.why}`;
+    const { by, why } = pool.hold;
+    const message = saySafety({ code: "hold_over", by, why });
     events.push(poolEvent(pool.name, now, "safety.released", message));
   }
   return { pools, events };
@@ -124,8 +126,8 @@ function stepBills(
     if (waitedMs < BILLED_ALARM_MS || fleet.facts.has(`billed:${key}`)) continue;
     put.push({ kind: "billed", instance: key, at: now });
     const minutes = Math.round(waitedMs / 60_000);
-    const price = instance.pricePerHour === null ? "" : ` at $${instance.pricePerHour}/h`;
-    const message = `instance ${key} is still billed${price}, ${minutes} min after its end was due`;
+    const { pricePerHour: perHour } = instance;
+    const message = saySafety({ code: "still_billed", instance: key, perHour, minutes });
     const about = { at: now, node: id, pool, session: null, actor: "navarch" };
     events.push({ ...about, kind: "provider.error", message });
   }

@@ -2,6 +2,7 @@
 import type { Uncordons } from "../../../schema/kube-past.ts";
 import type { KubeFact, Node } from "../../../schema/node.ts";
 import { isDefinitive } from "./evident.ts";
+import { saySafety } from "../say/safety.ts";
 
 /** A person uncordons a node once or twice; a third time within an hour is a program. */
 const LOOP_COUNT = 3;
@@ -62,12 +63,6 @@ export function loopOf(uncordons: Uncordons, now: number): UncordonLoop | null {
 }
 
 export function sayLoop({ name }: KubeFact, loop: UncordonLoop): string {
-  const minutes = Math.max(1, Math.ceil(loop.spanMs / 60_000));
-  const at = new Date(loop.lastAt).toISOString();
-  const who =
-    loop.by.length === 0
-      ? `a client that left no field manager; the audit log of the API server names it (${at})`
-      : loop.by.join(", ");
-  const what = `Node ${name} was uncordoned ${loop.count} times within ${minutes} min by ${who}`;
-  return `${what}; this looks like an automation: exclude the Node from it`;
+  const { count, spanMs, lastAt: at, by } = loop;
+  return saySafety({ code: "uncordon_loop", node: name, count, spanMs, at, by });
 }

@@ -134,8 +134,9 @@ const DOUBT = {
   deleter: (p: { node: string; who: string }): string => `Node ${p.node}: ${p.who}`,
   others_cordoned: (p: { node: string; by: readonly string[] }): string =>
     `Node ${p.node} is cordoned by ${p.by.join(", ")}`,
-  crowd: (p: { out: number; all: number; where: string }): string =>
-    `${p.out} of ${p.all} Nodes of ${p.where} are NotReady or missing at once: ` +
+  /** `scope` `null`: the fleet. */
+  crowd: (p: { out: number; all: number; scope: string | null }): string =>
+    `${p.out} of ${p.all} Nodes of ${p.scope ?? "the fleet"} are NotReady or missing at once: ` +
     "the cluster is suspected and not the machines",
 };
 export type Doubt = CodeOf<typeof DOUBT>;
