@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { Autoscaler } from "./config/autoscaler.ts";
-import { entriesOf, metaOf, shortText as text, type ValueOf } from "./config/field.ts";
+import { entriesOf, shortText as text, type ValueOf } from "./config/field.ts";
 import type { KUBERNETES } from "./config/kubernetes.ts";
 import { GKE, POOLS_FROM_KUBERNETES } from "./config/provisioner.ts";
 import { BODY, BOOTSTRAP, REF, RUNGS, SCALING } from "./config/pool.ts";
@@ -12,7 +12,7 @@ import { PROVIDER_TYPES } from "./config/provider.ts";
 import { type SAFETY, SPEND } from "./config/safety.ts";
 import { ROOT } from "./config/root.ts";
 import type { SLURM } from "./config/slurm.ts";
-import { CUSTOM_METRICS, MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
+import { MANAGER, RETRY, SERVER, TLS, WEBHOOK } from "./config/server.ts";
 import { PoolName } from "./id.ts";
 import { LIMIT } from "./limit.ts";
 import { amount, count, finite } from "./number.ts";
@@ -86,8 +86,6 @@ const NotifierConfig = v.variant("type", [
 ]);
 export type NotifierConfig = v.InferOutput<typeof NotifierConfig>;
 
-const NO_CUSTOM_METRICS = { port: 0, service: metaOf(CUSTOM_METRICS.service).default };
-
 const ServerConfig = v.object({
   /** Empty = every interface. */
   host: v.string(),
@@ -96,8 +94,6 @@ const ServerConfig = v.object({
   heartbeatTimeoutMs: amount,
   /** Absent in configurations that older releases saved. */
   metricsPort: v.nullish(v.pipe(count, v.maxValue(65_535)), 0),
-  /** Absent in configurations that older releases saved. */
-  customMetrics: v.nullish(v.object(entriesOf(CUSTOM_METRICS)), NO_CUSTOM_METRICS),
   notifier: NotifierConfig,
   /** Either both files, or `ownCa`: a CA made on first start. */
   tls: v.nullable(v.object(entriesOf(TLS))),

@@ -2,7 +2,7 @@
 import { readBounded } from "../bounded-input.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, failure, type Failure, usage } from "../failure.ts";
-import { switchFlag, textFlag, textsFlag } from "../flag.ts";
+import { textFlag, textsFlag } from "../flag.ts";
 import { isAccount, isNamespace, showManifests } from "../manifest.ts";
 
 export const manifestsConsole: Command = {
@@ -22,12 +22,9 @@ export const manifestsConsole: Command = {
     "the control plane and its agents included.\n" +
     "The control plane reads the cluster for the console by its own account: --account gives\n" +
     "that account the console's permissions.\n" +
-    "--custom-metrics adds APIService, Service and permissions for server.custom_metrics, with\n" +
-    "which autoscalers read the queue's depth from the control plane.\n" +
     "With --priority-classes it is refused where another class is the cluster's default, and\n" +
     "says which classes have another value there.",
   flags: [
-    switchFlag("custom-metrics", "also what lets the control plane serve custom metrics"),
     textsFlag("values", "FILE", "values of the chart kai, as for helm; a later file wins"),
     textFlag("account", "NAMESPACE/NAME", "control plane's account, which serves the console"),
     textFlag("priority-classes", "FILE", "output of kubectl get priorityclass -o json; - reads it"),
@@ -47,8 +44,7 @@ export const manifestsConsole: Command = {
       await import("../../deploy/console/render.ts");
     const server = readAccount(flags.text("account"));
     if (server !== null && "ok" in server) return server;
-    const customMetrics = flags.on("custom-metrics");
-    const rendered = renderConsole(files.length === 0 ? null : files, server, { customMetrics });
+    const rendered = renderConsole(files.length === 0 ? null : files, server);
     if (!rendered.ok) return usage(rendered.message);
     const { objects, warnings } = rendered;
     const found = await readClasses(context);

@@ -4,7 +4,6 @@
  */
 import { parseAllDocuments } from "yaml";
 import { MANIFESTS } from "../bundle.ts";
-import { customMetricsLine } from "./custom-metrics.ts";
 import { SYSTEM_CRITICAL } from "./infrastructure.ts";
 import { type ChartName, type Part, RELEASE } from "./part.ts";
 import { above, and, either, equals, join, NAMESPACE, not, orElse, Ref, value } from "./ref.ts";
@@ -142,7 +141,7 @@ function service(): Json {
 }
 
 /** Placeholders in the chart's own configuration, which is the plain one's text. */
-const PLACE = { namespace: "@NAMESPACE@", state: "@STATE@", metrics: "  # @CUSTOM_METRICS@\n" };
+const PLACE = { namespace: "@NAMESPACE@", state: "@STATE@" };
 
 /** `files/config.yaml` of the chart. */
 export function configTemplate(): string {
@@ -152,8 +151,7 @@ export function configTemplate(): string {
   const text = lines.filter((line) => !line.includes("health_policy_path")).join("\n");
   return text
     .replaceAll("navarch-control-plane.navarch.svc", `${COORDINATOR}.${PLACE.namespace}.svc`)
-    .replace(STATE, PLACE.state)
-    .replace("server:\n", `server:\n${PLACE.metrics}`);
+    .replace(STATE, PLACE.state);
 }
 
 const database = orElse(
@@ -166,13 +164,11 @@ const state = new Ref(
 );
 const shipped = new Ref(
   `(.Files.Get "files/config.yaml" | replace "${PLACE.namespace}" ${NAMESPACE.helm} ` +
-    `| replace "${PLACE.state}" ${state.helm} ` +
-    `| replace ${JSON.stringify(PLACE.metrics)} ${customMetricsLine.helm})`,
+    `| replace "${PLACE.state}" ${state.helm})`,
   (scope) =>
     configTemplate()
       .replaceAll(PLACE.namespace, String(NAMESPACE.read(scope)))
-      .replaceAll(PLACE.state, String(state.read(scope)))
-      .replaceAll(PLACE.metrics, String(customMetricsLine.read(scope))),
+      .replaceAll(PLACE.state, String(state.read(scope))),
 );
 
 function config(): Json {

@@ -40,6 +40,15 @@ export const ADAPTER_RULES = `rules:
     matches: "kai_coordinator_queue_depth"
     as: "coordinator_queue_depth"
   metricsQuery: 'sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)'
+- seriesQuery: 'kai_ml_processing_time_seconds{kubernetes_namespace!="",kubernetes_pod_name!=""}'
+  resources:
+    overrides:
+      kubernetes_namespace: {resource: "namespace"}
+      kubernetes_pod_name: {resource: "pod"}
+  name:
+    matches: "kai_ml_processing_time_seconds"
+    as: "ml_processing_time_seconds"
+  metricsQuery: 'sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)'
 `;
 
 /** Text that templates would read as an expression. */

@@ -33,14 +33,6 @@ export function join(...parts: readonly (string | Ref)[]): Ref {
   return new Ref(helm, (scope) => parts.map((part) => textOf(part, scope)).join(""));
 }
 
-export const constant = (text: string): Ref => new Ref(JSON.stringify(text), () => text);
-
-/** One of two texts. */
-export function ternary(when: Ref, yes: Ref, no: Ref): Ref {
-  const helm = `(ternary ${yes.helm} ${no.helm} ${when.helm})`;
-  return new Ref(helm, (scope) => (when.read(scope) === true ? yes : no).read(scope));
-}
-
 /** One of two constants. */
 export function either(when: Ref, yes: unknown, no: unknown): Ref {
   const helm = `(ternary ${literal(yes)} ${literal(no)} ${when.helm})`;

@@ -10,7 +10,6 @@ import plain from "../guide/kai/helm-charts/kai/values-kai-ml.yaml" with { type:
 import parent from "../guide/kai/helm-charts/kai/values.yaml" with { type: "text" };
 import { ACCOUNTS } from "./account.ts";
 import { controlPlaneParts } from "./control-plane.ts";
-import { CUSTOM_METRICS } from "./custom-metrics.ts";
 import { DEFAULT_CLASS, INFRASTRUCTURE, PRIORITY_CLASSES } from "./infrastructure.ts";
 import type { ChartName, Part } from "./part.ts";
 import { type Scope, settle, type Values } from "./ref.ts";
@@ -25,26 +24,21 @@ export type ValueFile = { name: string; text: string };
 
 /** In the order to apply them: a namespace and its quota before what lies in it. */
 export function consoleParts(): readonly Part[] {
-  return [...INFRASTRUCTURE, ...ACCOUNTS, ...SCALING, ...CUSTOM_METRICS, ...controlPlaneParts()];
+  return [...INFRASTRUCTURE, ...ACCOUNTS, ...SCALING, ...controlPlaneParts()];
 }
 
 /**
  * `files` of `null`: the set without the control plane, in the namespace kai-ml. `server`: the
- * account of the control plane that serves the console. `customMetrics`: whether it serves those.
+ * account of the control plane that serves the console.
  */
 export function renderConsole(
   files: readonly ValueFile[] | null,
   server: { namespace: string; account: string } | null = null,
-  { customMetrics = false }: { customMetrics?: boolean } = {},
 ): Rendered {
   const given = [...(files ?? [{ name: "values-kai-ml.yaml", text: plain }])];
   if (server !== null) {
-    const values = { infrastructure: { console: server }, coordinator: { customMetrics: server } };
+    const values = { infrastructure: { console: server } };
     given.push({ name: "--account", text: JSON.stringify(values) });
-  }
-  if (customMetrics) {
-    const values = { coordinator: { customMetrics: { enabled: true } } };
-    given.push({ name: "--custom-metrics", text: JSON.stringify(values) });
   }
   let merged: unknown = parse(parent);
   for (const { name, text } of given) {

@@ -51,12 +51,6 @@ const COORDINATOR = object({
   controlPlane: object({ enabled: flag }),
   autoscaling: object({ target: text({ pattern: "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$" }) }),
   metrics: object({ port: whole(1, 65_535) }),
-  customMetrics: object({
-    enabled: flag,
-    port: whole(1, 65_535),
-    namespace: text({ pattern: "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$" }),
-    account: text(),
-  }),
   database: object({ url: text() }),
   storage: object({ size: quantity }),
   secret: object({ create: flag }),

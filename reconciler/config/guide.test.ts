@@ -57,7 +57,7 @@ test("Config refuses a value of another type, and one that is missing, at every 
         at[key] = wrong;
         const isOptional =
           wrong === undefined &&
-          /^(gpus|audit|backup|metricsPort|customMetrics|queue|simulation|slurm|onForeignDrain|taints|provisioners|pods|implied|instanceTypes|market|reservation|maxPrice|\d+)$/.test(
+          /^(gpus|audit|backup|metricsPort|queue|simulation|slurm|onForeignDrain|taints|provisioners|pods|implied|instanceTypes|market|reservation|maxPrice|\d+)$/.test(
             key,
           );
         const refused = !v.safeParse(Config, whole).success;

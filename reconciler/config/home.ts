@@ -48,6 +48,15 @@ export function homeOf(key: string): string | null {
   return HOME_OF.get(key) ?? null;
 }
 
+/** Keys that earlier versions read, by path, and what took their place: a file that has one loads. */
+export const WITHDRAWN: ReadonlyMap<string, string> = new Map([
+  [
+    "server.custom_metrics",
+    "use Prometheus Adapter or KEDA (docs/queue.md), " +
+      "and delete the APIService v1beta2.custom.metrics.k8s.io if it names navarch-custom-metrics",
+  ],
+]);
+
 /** Keys of upstream's documents that no program reads, with the key to write instead. */
 export const RETIRED: Readonly<Record<string, string | undefined>> = Object.assign(
   Object.create(null),

@@ -87,6 +87,18 @@ pools: {a: {providers: [{name: fake, weight: 2}], instance_type: t, min_nodes: 1
   expect(said.map((line) => line.split(": ")[1])).toEqual(paths);
 });
 
+test("loads a file that has a withdrawn key, and says what took its place", () => {
+  const pool = "{provider: fake, instance_type: t, min_nodes: 1, max_nodes: 2}";
+  const own = "custom_metrics: {port: 6443, service: navarch/navarch-custom-metrics}";
+  const text = `server: {address: "a:1", ${own}}\npools: {a: ${pool}}\n`;
+  expect(readConfig([{ name: "f", text }]).config?.pools).toHaveLength(1);
+  expect(printed(text, "warning")).toEqual([
+    "1:26: server.custom_metrics: warning: has no effect any more (use Prometheus Adapter or KEDA " +
+      "(docs/queue.md), and delete the APIService v1beta2.custom.metrics.k8s.io if it names " +
+      "navarch-custom-metrics)",
+  ]);
+});
+
 describe("readConfig() on the guide", () => {
   for (const names of [["v1"], ["v2"], ["v3c"], ["v7"], ["v11"], ["v1", "v6"], ["canonical"]]) {
     test(`loads ${names.join(" with ")}`, () => {

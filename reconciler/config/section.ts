@@ -3,7 +3,7 @@
  * as known, so that `finish` can refuse the other keys with the nearest name or their right place.
  */
 import { nearest } from "../../schema/nearest.ts";
-import { homeOf, RETIRED } from "./home.ts";
+import { homeOf, RETIRED, WITHDRAWN } from "./home.ts";
 import type { Bounds, Place, Problems } from "./problem.ts";
 import { type Entry, findEntry, isAbsent, joinPath, type Tree } from "./tree.ts";
 import {
@@ -167,6 +167,10 @@ function refuseKey(
 ): null {
   const say = (code: string, message: string, hint: string | null) =>
     problems.error(at, path, code, message, hint);
+  const withdrawn = WITHDRAWN.get(path);
+  if (withdrawn !== undefined) {
+    return problems.warning(at, path, "no_effect", "has no effect any more", withdrawn);
+  }
   const own = explain?.(key) ?? null;
   if (own !== null) return say("misplaced", own.message, own.hint);
   const retired = RETIRED[key];

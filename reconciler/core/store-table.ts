@@ -7,7 +7,7 @@ import type { AuditDraft, AuditQuery, AuditRow } from "../../schema/audit.ts";
 import type { Credential } from "../../schema/credential.ts";
 import type { Claim } from "../../schema/claim.ts";
 import type { PipelineRow } from "../../schema/console/pipeline.ts";
-import type { QueueDepth, Task, TaskState } from "../../schema/console/queue.ts";
+import type { Task, TaskState } from "../../schema/console/queue.ts";
 import type { JoinToken, JoinUse } from "../../schema/join.ts";
 
 /** A token and how often it was used. */
@@ -121,10 +121,6 @@ export type TaskTable = {
   byId(id: string): Promise<Task | null>;
   /** Newest first; before this ordinal if it is given. */
   list(query: { state: TaskState | null; before: number | null; limit: number }): Promise<Task[]>;
-  /** Tasks that wait, also as a standby sees them. */
-  depth(): Promise<QueueDepth[]>;
-  /** Mean milliseconds of the attempts that completed since then; `null` = none did. */
-  meanMs(since: number): Promise<number | null>;
   /** One transaction. May reject; then it may have been written, unless it is `StaleEpoch`. */
   commit(tasks: readonly Task[]): Promise<void>;
   /** Forgets tasks that ended before `before`. */

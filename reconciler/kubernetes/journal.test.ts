@@ -5,7 +5,6 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { CUSTOM_METRICS } from "../../deploy/console/custom-metrics.ts";
 import {
   formatPermission,
   JOIN_PERMISSIONS,
@@ -72,19 +71,6 @@ const sources = new Map(
     .filter(([name]) => !BY_HAND.includes(name)),
 );
 
-/** What the manifests of the control plane's own metrics allow. */
-const METRICS = CUSTOM_METRICS.flatMap(({ object }) => {
-  const { rules = [] } = object as { rules?: Record<string, string[]>[] };
-  return rules.flatMap(({ apiGroups, resources, resourceNames, verbs = [] }) =>
-    verbs.map((verb) => {
-      const [group = "", resource = "", name] = [apiGroups, resources, resourceNames].map(
-        (one) => one?.[0],
-      );
-      return { verb, group, resource, namespace: null, ...(name === undefined ? {} : { name }) };
-    }),
-  );
-});
-
 describe("the table of writes outside the journal", () => {
   test("names every file that writes to a cluster, and no other", () => {
     expect(writersIn(sources)).toEqual([...files].sort());
@@ -92,7 +78,7 @@ describe("the table of writes outside the journal", () => {
 
   test("names every write that the shipped roles allow, and no other", () => {
     const set = podPermissions({ namespace: "slurm", name: "slurm-compute" });
-    const all = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS, ...set, ...METRICS];
+    const all = [...PERMISSIONS, ...JOIN_PERMISSIONS, ...POOL_PERMISSIONS, ...set];
     const allowed = all
       .filter(({ verb }) => !["get", "list", "watch"].includes(verb))
       .map(formatPermission);

@@ -25,7 +25,6 @@ import {
   openReloads,
 } from "./open-reload.ts";
 import { Metrics } from "../http/metrics/metrics.ts";
-import { openCustomMetrics } from "./custom-metrics-port.ts";
 import { openMetricsPort } from "./metrics-port.ts";
 import { openService, type ServiceWatch } from "./notify-systemd.ts";
 import { openSignals, type Signals } from "./signal.ts";
@@ -345,7 +344,6 @@ async function serve(
   const at = formatAt(listening);
   log("info", "listening", { address: at, version: VERSION, fleet: identity.fleetId });
   const scraped = openMetricsPort({ ...opened, leadership, metrics, host: address.host });
-  const custom = openCustomMetrics(config, { ...kept, ...from, clock: CLOCK });
   leadership.begin();
   const backups = openBackups(parts, state);
   watch.ready(`listening at ${at}`);
@@ -355,7 +353,7 @@ async function serve(
     backups?.stop();
     reloads.stop();
     forget();
-    await Promise.all([scraped.stop(), custom?.stop(), server.stop()]);
+    await Promise.all([scraped.stop(), server.stop()]);
     await leadership.stop(options.shutdownTimeoutMs);
     await Promise.all([parts.traces?.close(), store.close()]);
     lock?.release();

@@ -7,7 +7,7 @@
 import { and, desc, eq, isNull, lt, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import { type QueueDepth, Task } from "../../schema/console/queue.ts";
+import { Task } from "../../schema/console/queue.ts";
 import { task } from "../../schema/table.ts";
 import type { TaskTable } from "../core/store-table.ts";
 import { each } from "./change.ts";
@@ -42,16 +42,6 @@ export function openTaskTable(
       );
       const rows = reader.select().from(task).where(where).orderBy(desc(task.ordinal));
       return (await rows.limit(limit)).map(read);
-    },
-    depth: () =>
-      reader.all<QueueDepth>(sql`SELECT doc->>'class' AS class, doc->>'priority' AS priority,
-        coalesce(doc->>'pool', '') AS pool, count(*) AS tasks
-        FROM task WHERE state = 'pending' GROUP BY 1, 2, 3`),
-    async meanMs(since) {
-      const [row] = await reader.all<{ mean: number | null }>(sql`
-        SELECT avg(ended_at - (doc->>'startedAt')) AS mean
-        FROM task WHERE state = 'completed' AND ended_at >= ${since}`);
-      return row?.mean ?? null;
     },
     async commit(tasks) {
       const rows = tasks.map((one) => {

@@ -42,20 +42,6 @@ export const TLS = {
   client_ca_file: text("Require client certificates of this CA.", { restart: true }),
 };
 
-export const CUSTOM_METRICS = {
-  port: integer("Port for the API server's front proxy; 0 means none.", {
-    min: 0,
-    max: 65_535,
-    default: 0,
-    restart: true,
-  }),
-  service: text("`NAMESPACE/NAME` of the Service that the APIService names.", {
-    form: "account",
-    default: "navarch/navarch-custom-metrics",
-    restart: true,
-  }),
-};
-
 export const AUDIT = {
   retention: duration("How long rows are kept, up to 100,000 calls and 50,000 refusals.", {
     min: 3_600_000,
@@ -164,7 +150,6 @@ export const SERVER = {
     default: 8_081,
     restart: true,
   }),
-  custom_metrics: mapping("`custom.metrics.k8s.io` for the cluster's API server.", CUSTOM_METRICS),
   metrics_retention: duration("How long metrics are kept.", {
     min: 1_000,
     default: 3_600_000,

@@ -7,7 +7,6 @@ import { judgeRefusal } from "../../reconciler/agentpool/refusal.ts";
 import { parseHttpUrl } from "../../reconciler/config/address.ts";
 import { parseHost } from "../../reconciler/config/inventory.ts";
 import { hideSecrets } from "../../reconciler/config/secret.ts";
-import { parseSelector } from "../../reconciler/core/console/metric-selector.ts";
 import { readAdmission } from "../../reconciler/kubernetes/admission.ts";
 import { explainForbidden } from "../../reconciler/kubernetes/permission.ts";
 import { readNodeText, readReservationText } from "../../reconciler/slurm/text.ts";
@@ -39,8 +38,6 @@ const WORST: [what: string, work: () => unknown][] = [
   ["readAdmission(), a call", () => readAdmission(many('failed calling webhook "a'))],
   ["readAdmission(), a policy", () => readAdmission(many("ValidatingAdmissionPolicy 'a"))],
   ["explainForbidden()", () => explainForbidden(refused(many('cannot a resource "')))],
-  ["parseSelector(), spaces", () => parseSelector(`a=${" ".repeat(4_090)};`)],
-  ["parseSelector(), names", () => parseSelector(`${"a".repeat(4_090)};`)],
   ["parseHost(), colons", () => parseHost(`${many(":")}x`)],
   ["parseHost(), digits", () => parseHost(`${many("1:")}x`)],
   ["parseHttpUrl()", () => parseHttpUrl(`http://a${many("/")}x`)],

@@ -235,6 +235,7 @@ describe("navarch manifests console", () => {
   test("C59: the adapter's rule sums by namespace and pod", () => {
     const config = one(plain, "ConfigMap").data?.["config.yaml"] ?? "";
     expect(read("kubernetes/monitoring/prometheus-adapter.yaml")).toContain(config);
+    // The seed's, and the same for the other metric that its autoscaler asks for.
     expect(Bun.YAML.parse(config)).toEqual({
       rules: [
         {
@@ -249,6 +250,9 @@ describe("navarch manifests console", () => {
           name: { matches: "kai_coordinator_queue_depth", as: "coordinator_queue_depth" },
           metricsQuery: "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)",
         },
+        expect.objectContaining({
+          name: { matches: "kai_ml_processing_time_seconds", as: "ml_processing_time_seconds" },
+        }),
       ],
     });
   });
@@ -291,52 +295,6 @@ describe("navarch manifests console", () => {
     expect(refusal(other.replace("T", "navarch-control-plane"))).toContain("one writer");
     expect(refusal(other.replace("T", "coordinator-service"))).toBe("");
     expect(refusal(text.replace("coordinator-service", "workers"))).toBe("");
-  });
-
-  test("C60: custom metrics are rendered when asked, for the control plane here or elsewhere", () => {
-    const kinds = (objects: KubeObject[]) =>
-      objects.flatMap(({ kind, metadata: { name, namespace = "" } }) => {
-        return name.includes("custom") ? [`${kind} ${namespace} ${name}`.replace("  ", " ")] : [];
-      });
-    expect(kinds([...rendered(), ...rendered("production")])).toEqual([]);
-    const account = { namespace: "fleet", account: "plane" };
-    const found = renderConsole(null, account, { customMetrics: true });
-    const objects = found.ok ? (found.objects as KubeObject[]) : [];
-    const wide = "navarch-custom-metrics.fleet.kai";
-    expect(kinds(objects)).toEqual([
-      "Service fleet navarch-custom-metrics",
-      "APIService v1beta2.custom.metrics.k8s.io",
-      `RoleBinding kube-system ${wide}`,
-      `ClusterRole ${wide}`,
-      `ClusterRoleBinding ${wide}`,
-    ]);
-    const subjects = [{ kind: "ServiceAccount", name: "plane", namespace: "fleet" }];
-    expect(one(objects, "ClusterRoleBinding", wide)).toMatchObject({ subjects });
-    expect(one(objects, "RoleBinding", wide)).toMatchObject({
-      roleRef: { kind: "Role", name: "extension-apiserver-authentication-reader" },
-      subjects,
-    });
-    // Only this APIService may be written, and no certificate goes unverified.
-    expect(one(objects, "ClusterRole", wide)).toMatchObject({
-      rules: [
-        { resources: ["pods"], verbs: ["list"] },
-        { resourceNames: ["v1beta2.custom.metrics.k8s.io"], verbs: ["get", "patch"] },
-      ],
-    });
-    expect(JSON.stringify(objects)).not.toContain("insecureSkipTLSVerify");
-    const text = "coordinator: { customMetrics: { enabled: true, port: 7443 } }";
-    const chart = renderConsole([fileOf("production"), { name: "mine.yaml", text }]);
-    const here = chart.ok ? (chart.objects as KubeObject[]) : [];
-    expect(one(here, "Service", "navarch-custom-metrics")).toMatchObject({
-      metadata: { namespace: "kai-system" },
-      spec: { selector: { app: "coordinator-service" }, ports: [{ port: 443, targetPort: 7443 }] },
-    });
-    const { data } = one(here, "ConfigMap", "navarch-config") as unknown as {
-      data: Record<string, string>;
-    };
-    const config = readConfig([{ name: "c.yaml", text: data["config.yaml"] ?? "" }]).config;
-    const service = "kai-system/navarch-custom-metrics";
-    expect(config?.server.customMetrics).toEqual({ port: 7443, service });
   });
 
   test("values are checked, and resources are multiplied where none are given", () => {

@@ -13,6 +13,9 @@ const FILE = join(import.meta.dir, "surface.json");
 /** Promises that were withdrawn: `kind: name`, or its beginning with a `*` at the end, and why. */
 const GONE: Readonly<Record<string, string>> = {
   "commands: navarch slurm report*": "no seed asks for it; sreport and sacctmgr tell the same",
+  "commands: navarch manifests console --custom-metrics":
+    "no seed asks for a metrics server of ours; Prometheus Adapter or KEDA",
+  "keys: server: custom_metrics*": "the same",
   "routes: GET /api/hpa-events/:service/effectiveness": "no seed asks for a score of autoscalers",
 };
 

@@ -33,7 +33,7 @@ const CONTRACTS: readonly Contract[] = [
   {
     ...{ title: "console", letter: "C", rows: 82 },
     about: /console|kubernetes|queue|trace|scal|taint|backup|dashboard|helm/i,
-    decided: {},
+    decided: { C60: "| `server.custom_metrics` | withdrawn" },
   },
 ];
 

@@ -48,6 +48,11 @@ const MODULES: readonly Module[] = [
   },
   { folder: "kwok", package: "sigs.k8s.io/kwok", commands: { kwok: "sigs.k8s.io/kwok/cmd/kwok" } },
   { folder: "helm", package: "helm.sh/helm/v3", commands: { helm: "helm.sh/helm/v3/cmd/helm" } },
+  {
+    folder: "prometheus-adapter",
+    package: "sigs.k8s.io/prometheus-adapter",
+    commands: { "prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter" },
+  },
 ];
 
 /** Of `openCluster`, in the order in which they are built: short ones first. */
@@ -59,7 +64,7 @@ export const CLUSTER_BINARIES = [
   "kube-scheduler",
   "kubectl",
 ] as const;
-export const BINARIES = [...CLUSTER_BINARIES, "kubeadm", "helm"] as const;
+export const BINARIES = [...CLUSTER_BINARIES, "kubeadm", "helm", "prometheus-adapter"] as const;
 export type Binary = (typeof BINARIES)[number];
 
 /** What a folder of ready-made test binaries holds by convention (envtest). */
