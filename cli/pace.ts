@@ -2,6 +2,7 @@
  * The polling interval of a command that keeps running. If the control plane stops answering,
  * polling continues more slowly: it may be restarting.
  */
+import { backoffMs } from "../reconciler/core/turn/backoff.ts";
 import { EXIT, type Failure } from "./failure.ts";
 
 /** Longest pause while the control plane does not answer. */
@@ -15,19 +16,18 @@ export type Pace = {
 };
 
 export function openPace(everyMs: number): Pace {
-  let restMs = everyMs;
+  let failures = 0;
   let isKnown = false;
   return {
     answered() {
       isKnown = true;
-      restMs = everyMs;
-      return restMs;
+      failures = 0;
+      return everyMs;
     },
     failed({ exit }) {
       if (exit !== EXIT.unreachable || !isKnown) return null;
-      const isFirst = restMs === everyMs;
-      restMs = Math.min(REST_MAX_MS, restMs * 2);
-      return { restMs, isFirst };
+      failures += 1;
+      return { restMs: backoffMs(failures + 1, everyMs, REST_MAX_MS), isFirst: failures === 1 };
     },
   };
 }

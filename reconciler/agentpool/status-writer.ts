@@ -3,11 +3,12 @@
  * pool, and in turn, so that none starves. What fails is repeated with back-off until a newer one
  * or the end of the pool.
  */
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { AgentPool, PoolStatus } from "../core/agentpool/model.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { KubeAnswer, KubeApi } from "../kubernetes/api.ts";
 import { InFlight } from "../kubernetes/in-flight.ts";
-import { backoffMs, failureOf, isExplained } from "../kubernetes/node-call.ts";
+import { failureOf, isExplained, SPREAD } from "../kubernetes/node-call.ts";
 import type { Fields } from "../kubernetes/read-field.ts";
 import { callSoon, isNotFound } from "./pod-call.ts";
 import { readPool } from "./read-pool.ts";
@@ -150,10 +151,10 @@ export class StatusWriter {
       one.restUntil = clock.monoMs() + RETRY_MOST_MS;
       return;
     }
-    const waitMs = backoffMs(one.failures, RETRY_MS, RETRY_MOST_MS, random);
+    one.failures += 1;
+    const waitMs = spreadMs(backoffMs(one.failures, RETRY_MS, RETRY_MOST_MS), SPREAD, random());
     const retryAfterMs = answer.kind === "refused" ? (answer.retryAfterMs ?? 0) : 0;
     one.restUntil = clock.monoMs() + Math.max(waitMs, Math.min(retryAfterMs, RETRY_MOST_MS));
-    one.failures += 1;
     const failure = failureOf(answer);
     const level = one.failures === 1 && !isExplained(failure) ? "warn" : "debug";
     const about = { agentpool: one.pool.key, reason: failure.message };

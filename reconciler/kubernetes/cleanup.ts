@@ -5,11 +5,12 @@
  * stops the removal and raises an alarm. Level-triggered: each call of `tend` passes the complete
  * list and is the retry. A deletion carries the UID, which spares a new machine of the same name.
  */
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";
 import { countPodsLeft, deleteNode, readLease } from "./cleanup-call.ts";
 import { InFlight } from "./in-flight.ts";
-import { backoffMs, failed, readLive } from "./node-call.ts";
+import { failed, readLive, SPREAD } from "./node-call.ts";
 import type { Failed, NodePorts } from "./node-call.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
 import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
@@ -177,7 +178,7 @@ export class Cleanup {
       }
       one.doubt = doubt;
       one.renewals += 1;
-      return Math.min(DOUBT_MAX_MS, DOUBT_MS * 2 ** Math.min(one.renewals - 1, 8));
+      return backoffMs(one.renewals, DOUBT_MS, DOUBT_MAX_MS);
     }
     const stillMs = now - (one.lease?.sinceMs ?? now);
     if (one.doubt !== null && stillMs < LEASE_MS) return DOUBT_MS;
@@ -231,8 +232,8 @@ export class Cleanup {
 
   #fail(one: Case, { message, retryAfterMs }: Omit<Failed, "kind">): void {
     const { clock, random } = this.#ports;
-    const waitMs = backoffMs(one.failures, POLL_MS, BACKOFF_MAX_MS, random);
     one.failures += 1;
+    const waitMs = spreadMs(backoffMs(one.failures, POLL_MS, BACKOFF_MAX_MS), SPREAD, random());
     one.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, waitMs);
     this.#warn(one, message);
     one.trouble = message;

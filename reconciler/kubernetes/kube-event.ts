@@ -6,6 +6,7 @@
  * `pkg/apis/core/validation/events.go`, `ValidateEventUpdate`); if that is refused, a new Event is
  * created. `regarding` carries the current UID, by which `kubectl describe` selects events.
  */
+import { backoffMs } from "../core/turn/backoff.ts";
 import type { Log } from "../core/clock.ts";
 import { PATCH } from "./api.ts";
 import type { KubeAnswer } from "./api.ts";
@@ -44,6 +45,8 @@ const SUBJECTS_MAX = 20;
 const PAUSE_LEAST_MS = 2_000;
 const PAUSE_MS = 60_000;
 const PAUSED_MAX = 1_000;
+/** From the sixth on a pause lasts a minute. */
+const PAUSES_MOST = 6;
 
 type Kept = {
   /** Unique in the queue: the previous window may still be being written. */
@@ -71,7 +74,7 @@ export class KubeEvents {
   /** Count of `#kept` by object and reason. */
   readonly #groups = new Map<string, number>();
   /** By namespace. */
-  readonly #paused = new Map<string, { untilMs: number; waitMs: number }>();
+  readonly #paused = new Map<string, { untilMs: number; times: number }>();
   /** Texts cannot be patched until then: the ClusterRole of an older install lacks the verb. */
   #fixedUntilMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
@@ -288,11 +291,13 @@ export class KubeEvents {
       const isOld = untilMs + PAUSE_MS <= now;
       if (isOld || this.#paused.size > PAUSED_MAX) this.#paused.delete(one);
     }
-    const lastMs = this.#paused.get(namespace)?.waitMs ?? PAUSE_LEAST_MS / 2;
     // Refusals of concurrent events count once.
     if (this.#isPaused(event, now)) return;
-    const waitMs = isExplained(failure) ? PAUSE_MS : Math.min(PAUSE_MS, 2 * lastMs);
-    this.#paused.set(namespace, { waitMs, untilMs: now + Math.max(waitMs, retryAfterMs) });
+    const before = this.#paused.get(namespace)?.times ?? 0;
+    // What an admin has to put right first does not begin with short pauses.
+    const times = isExplained(failure) ? PAUSES_MOST : before + 1;
+    const waitMs = backoffMs(times, PAUSE_LEAST_MS, PAUSE_MS);
+    this.#paused.set(namespace, { times, untilMs: now + Math.max(waitMs, retryAfterMs) });
   }
 }
 

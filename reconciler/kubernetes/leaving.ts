@@ -5,11 +5,12 @@
  * from, so the server refuses a stale one. A person's cordon stays, and so does ours while
  * `navarch.dev/hold` is set.
  */
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { Log } from "../core/clock.ts";
 import type { DesiredState } from "../core/kubernetes/desired-state.ts";
 import { releaseCordon } from "./cordon.ts";
 import { InFlight } from "./in-flight.ts";
-import { backoffMs, briefly, type NodePorts } from "./node-call.ts";
+import { briefly, type NodePorts, SPREAD } from "./node-call.ts";
 import { ANNOTATION, type KubeNode } from "../core/kubernetes/object.ts";
 
 const IN_FLIGHT = 8;
@@ -84,8 +85,8 @@ export class Leaving {
       one.notBeforeMs = clock.monoMs() + BACKOFF_MS;
       return;
     }
-    const waitMs = backoffMs(one.failures, BACKOFF_MS, BACKOFF_MAX_MS, random);
     one.failures += 1;
+    const waitMs = spreadMs(backoffMs(one.failures, BACKOFF_MS, BACKOFF_MAX_MS), SPREAD, random());
     one.notBeforeMs = clock.monoMs() + waitMs;
     const why = "message" in answer ? answer.message : answer.kind;
     const trouble = `Node ${name} is no longer matched and keeps our cordon: ${why}`;

@@ -1,6 +1,7 @@
 /**
  * What all writes on Node objects share: paths, reads, the meaning of refusals, and back-offs.
  */
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { RefusalCause } from "../../schema/kube-past.ts";
 import type { Clock } from "../core/clock.ts";
 import { readAdmission, formatAdmission } from "./admission.ts";
@@ -36,18 +37,11 @@ export function briefly({ api, clock, random }: NodePorts, isStill = () => true)
 
 export const nodePath = (name: string): string => `/api/v1/nodes/${encodeURIComponent(name)}`;
 
-/** Milliseconds to wait after `failures` earlier ones: doubles up to `mostMs`, jitter ±50 %. */
-export function backoffMs(
-  failures: number,
-  firstMs: number,
-  mostMs: number,
-  random: () => number,
-): number {
-  return Math.min(mostMs, firstMs * 2 ** Math.min(failures, 10)) * (0.5 + random());
-}
+/** How far the pauses of writes on Node objects are spread. */
+export const SPREAD = 0.5;
 
 export function waitToRetry({ clock, random }: NodePorts, attempt: number): Promise<void> {
-  const ms = backoffMs(attempt, RETRY_MS, Number.POSITIVE_INFINITY, random);
+  const ms = spreadMs(backoffMs(attempt + 1, RETRY_MS, Number.POSITIVE_INFINITY), SPREAD, random());
   return new Promise((done) => void clock.after(ms, done));
 }
 

@@ -3,6 +3,7 @@
  * where the list ended (docs/reference/kubernetes.md#watches). The copy reports its age: a broken
  * watch makes it *stale*, never empty. Every failure is retried after a pause.
  */
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { KubeApi, WatchEnd } from "./api.ts";
@@ -40,6 +41,7 @@ const SILENCE_MS = 75_000;
 const PAUSE_LEAST_MS = 1_000;
 /** Upper bound until a recovered server is watched again; a stale copy stops every drain. */
 const PAUSE_MOST_MS = 8_000;
+const SPREAD = 0.25;
 /**
  * A watch that broke over a copy this old is followed by a list: a new quiet watch would confirm
  * the copy only with its first bookmark, a minute later.
@@ -245,8 +247,8 @@ export class Reflector<T extends Item> {
     const answered = status === null ? {} : { status };
     const about = { path, reason: why, times: this.#failures, ...answered };
     log(isWarned ? "warn" : "debug", "informer out of sync", about);
-    const doubled = PAUSE_LEAST_MS * 2 ** Math.min(this.#failures - 1, 10);
-    const pauseMs = Math.min(doubled, PAUSE_MOST_MS) * (0.75 + random() / 2);
+    const doubledMs = backoffMs(this.#failures, PAUSE_LEAST_MS, PAUSE_MOST_MS);
+    const pauseMs = spreadMs(doubledMs, SPREAD, random());
     const desiredMs = Math.min(retryAfterMs ?? 0, RETRY_AFTER_MOST_MS);
     return Math.max(pauseMs, desiredMs * (1 + random() / 10));
   }

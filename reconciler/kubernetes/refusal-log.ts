@@ -4,6 +4,7 @@
  * log it. Refused cordons are events of their Node; only their end is logged here. Pure except for
  * its memory.
  */
+import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { type Admission, readAdmission, formatAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
@@ -32,7 +33,8 @@ type Case = {
   sinceMono: number;
   lastMono: number;
   nextMono: number;
-  waitMs: number;
+  /** How often it was told. */
+  tellings: number;
   times: number;
 };
 
@@ -105,8 +107,8 @@ class RefusalLog {
     const place = admission === null ? target.namespace : `${target.namespace}/${target.name}`;
     if (one.places.size < PLACES_MAX) one.places.add(place);
     if (!isTold || now < one.nextMono) return;
-    one.nextMono = now + one.waitMs;
-    one.waitMs = Math.min(AGAIN_MAX_MS, one.waitMs * 2);
+    one.tellings += 1;
+    one.nextMono = now + backoffMs(one.tellings, AGAIN_MS, AGAIN_MAX_MS);
     this.tell(target, one, { reason, admission, said: answer.message });
   }
 
@@ -160,7 +162,7 @@ class RefusalLog {
     const cases = this.cases.get(what) ?? new Map<string, Case>();
     this.cases.set(what, cases);
     if (cases.size >= CASES_MAX) return null;
-    const times = { sinceMono: now, lastMono: now, nextMono: now, waitMs: AGAIN_MS, times: 0 };
+    const times = { sinceMono: now, lastMono: now, nextMono: now, tellings: 0, times: 0 };
     const one: Case = { places: new Set(), ...times };
     cases.set(by, one);
     return one;

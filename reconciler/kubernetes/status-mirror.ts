@@ -7,9 +7,10 @@
  * only Navarch writes, and taints are fenced by the version. Safety does not depend on these
  * writes, so they go last in every queue.
  */
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { Log } from "../core/clock.ts";
 import { InFlight } from "./in-flight.ts";
-import { backoffMs, type Failed, isExplained, type NodePorts } from "./node-call.ts";
+import { type Failed, isExplained, type NodePorts, SPREAD } from "./node-call.ts";
 import { isForeign, isNewer, type KubeNode } from "../core/kubernetes/object.ts";
 import { foreignTaints } from "./pool-taint.ts";
 import { ForeignTaints, formatRemoved } from "./taint.ts";
@@ -303,8 +304,8 @@ export class StatusMirror {
   #fail(entry: Entry, pace: Pace, failure: Failed): void {
     const { message, retryAfterMs } = failure;
     const { clock, random, log } = this.#ports;
-    const waitMs = backoffMs(pace.failures, BACKOFF_MS, BACKOFF_MAX_MS, random);
     pace.failures += 1;
+    const waitMs = spreadMs(backoffMs(pace.failures, BACKOFF_MS, BACKOFF_MAX_MS), SPREAD, random());
     pace.notBeforeMs = clock.monoMs() + Math.max(retryAfterMs ?? 0, waitMs);
     if (pace.trouble !== message) {
       const level = isExplained(failure) ? "debug" : "warn";
@@ -343,7 +344,7 @@ function waitOf(entry: Entry, step: StatusStep): number {
     return Math.max(pace.notBeforeMs, entry.wordsAtMs + TEXT_MS);
   }
   if (pace.putBacks === 0 || !isSameAim(entry, kind)) return pace.notBeforeMs;
-  const waitMs = Math.min(BACKOFF_MAX_MS, PUT_BACK_MS * 2 ** Math.min(pace.putBacks, 10));
+  const waitMs = backoffMs(pace.putBacks + 1, PUT_BACK_MS, BACKOFF_MAX_MS);
   return Math.max(pace.notBeforeMs, pace.putBackAtMs + waitMs);
 }
 

@@ -4,6 +4,7 @@
  * activations after a fault run at once.
  */
 import type { Plan } from "../core/plan.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock } from "../core/clock.ts";
 
 /** Share of one core, in the long run. */
@@ -27,7 +28,7 @@ const TROUBLE_REST_MAX_MS = 5_000;
 
 /** Milliseconds to pause after this number of consecutive failures. */
 export function troubleRestMs(failures: number): number {
-  return Math.min(TROUBLE_REST_MAX_MS, 100 * 2 ** Math.min(failures, 10));
+  return backoffMs(failures + 1, 100, TROUBLE_REST_MAX_MS);
 }
 
 export class Pace {

@@ -3,6 +3,7 @@
  * there. A listing is a fact with the instant of its begin; the next activation folds it. It
  * neither decides nor retries.
  */
+import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Listing, Provider } from "../core/provider.ts";
 import { inTime } from "./in-time.ts";
@@ -89,9 +90,7 @@ export class CloudWatch {
       : CLUSTER.includes(type)
         ? Math.max(table.cluster, CLUSTER_REST * one.tookMs)
         : table.other;
-    return one.failures === 0
-      ? base
-      : Math.min(60_000, Math.max(base, 1_000) * 2 ** Math.min(one.failures, 6));
+    return one.failures === 0 ? base : backoffMs(one.failures + 1, Math.max(base, 1_000), 60_000);
   }
 
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {

@@ -3,6 +3,7 @@
  * more often while a place there rests. What it learned is a hint with its age; a failure forgets
  * capacity at once and prices after some time.
  */
+import { backoffMs } from "../core/turn/backoff.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { offersOf } from "../core/decide/offer.ts";
@@ -95,7 +96,7 @@ export class OfferWatch {
 function pauseMs({ provider, failures }: Watched, isResting: boolean): number {
   const table = isResting ? RESTING_MS : IDLE_MS;
   const base = OWN.includes(provider.type) ? table.own : table.other;
-  return failures === 0 ? base : Math.min(FAILED_MAX_MS, base * 2 ** Math.min(failures, 8));
+  return failures === 0 ? base : backoffMs(failures + 1, base, FAILED_MAX_MS);
 }
 
 /** An answer may leave out a place, and name one that was not asked about. */

@@ -3,6 +3,7 @@
  * or release begins to be awaited, less often the longer that takes and when the controller is
  * slow. A failed list makes it dark at once.
  */
+import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
@@ -166,7 +167,7 @@ export class Watch {
     const wanted = isAttended ? this.#attendedMs() : this.#ports.pollMs;
     if (this.#failures > 0) {
       const most = isAttended ? RETRY_ATTENDED_MS_MAX : Math.max(RETRY_MS_MAX, wanted);
-      return this.#lastTookMs + Math.min(most, RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
+      return this.#lastTookMs + backoffMs(this.#failures, RETRY_MS, most);
     }
     return Math.max(wanted, this.#lastTookMs * (1 + PAUSE_FACTOR));
   }

@@ -130,8 +130,8 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "reconciler/config": ["core"],
   /** Everything pure, and the ports as types. */
   "reconciler/core": ["./say"],
-  "reconciler/core/agentpool": ["scaling"],
-  "reconciler/core/console": ["..", "kubernetes", "safety", "say"],
+  "reconciler/core/agentpool": ["scaling", "turn"],
+  "reconciler/core/console": ["..", "kubernetes", "safety", "say", "turn"],
   "reconciler/core/cost": [".."],
   "reconciler/core/decide": [
     "..",
@@ -149,7 +149,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   "reconciler/core/safety": ["..", "cost", "say", "slurm", "turn"],
   "reconciler/core/say": [],
   "reconciler/core/scaling": ["..", "kubernetes", "safety", "slurm"],
-  "reconciler/core/slurm": ["..", "say"],
+  "reconciler/core/slurm": ["..", "say", "turn"],
   "reconciler/core/turn": [],
   "reconciler/core/upgrade": [".."],
   /** Google's access tokens, for Compute Engine and for clusters of GKE. */

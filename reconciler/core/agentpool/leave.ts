@@ -2,6 +2,7 @@
  * Which workers leave for their own sake, and the handshake of those that were asked to stop: asked
  * in a committed row, confirmed by the agent, then marked for deletion in another.
  */
+import { backoffMs } from "../turn/backoff.ts";
 import type { LeavingCause } from "../../../schema/agentpool.ts";
 import type { Draft } from "./draft.ts";
 import { isActive, type Member } from "./member.ts";
@@ -11,7 +12,7 @@ import type { Template } from "./step-model.ts";
 
 /** An agent that was asked to stop answers within this time, or counts as lost. */
 const ANSWER_MS = 30_000;
-const MAX_BACK_OFF = 16;
+const LONGER_MAX = 16;
 
 /** A worker whose deletion was asked for by a person or by the pool itself waits for its work. */
 const isPatient = (cause: LeavingCause): boolean => cause === "deleted" || cause === "unhealthy";
@@ -88,10 +89,10 @@ export const stuckKey = (name: string, { kind }: Stuck): string => `stuck:${kind
 
 /** How long a stuck pod is waited for; `null` = until it is no more. */
 export function patienceOf(pool: AgentPool, { kind }: Stuck, recycled: number): number | null {
-  const backOff = Math.min(MAX_BACK_OFF, 2 ** recycled);
-  if (kind === "start" || kind === "mount") return pool.pendingTimeoutMs * backOff;
+  const longer = (ms: number): number => backoffMs(recycled + 1, ms, ms * LONGER_MAX);
+  if (kind === "start" || kind === "mount") return longer(pool.pendingTimeoutMs);
   const { killUnknownMs } = scalerOf(pool);
-  return kind === "join" && killUnknownMs > 0 ? killUnknownMs * backOff : null;
+  return kind === "join" && killUnknownMs > 0 ? longer(killUnknownMs) : null;
 }
 
 /** An agent joins within seconds; a pod of an older template that has not after this never will. */

@@ -2,6 +2,7 @@
  * What a step remembers of this process: since when something is so, what was sent and when, and
  * how many pod writes a minute has seen. What a step does not touch is forgotten.
  */
+import { backoffMs } from "../turn/backoff.ts";
 import type { PoolMemory, Sent } from "./step-model.ts";
 
 /** Between two steps of a process that runs; what is longer was slept, and ages nothing. */
@@ -89,7 +90,7 @@ export class Recall {
   mayTry(key: string): boolean {
     const sent = this.keep(key);
     if (sent === null) return true;
-    const backOff = Math.min(MINUTE_MS, RETRY_MS * 2 ** Math.min(sent.tries, 10));
+    const backOff = backoffMs(sent.tries + 1, RETRY_MS, MINUTE_MS);
     const pause = sent.isAnswered ? Math.max(RESULT_MS, backOff) : ANSWER_MS;
     const left = sent.at + pause - this.mono;
     if (left > 0) this.dueIn(left);

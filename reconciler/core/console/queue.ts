@@ -3,6 +3,7 @@
  * time is an argument, and each change marks the rows to write. The caller answers nobody before
  * these rows are durable; if they cannot be written it opens a new `Queue` from the table.
  */
+import { backoffMs } from "../turn/backoff.ts";
 import {
   CLASS_LIMITS,
   type LeaseAsk,
@@ -253,9 +254,9 @@ export class Queue {
   /** After the last retry it is failed; before, it waits. */
   private fail(task: Task, error: string, now: number): Task {
     this.breakers.fail(task.type, now);
-    const { retries, backoffMs } = PRIORITY_LIMITS[task.priority];
+    const { retries, backoffMs: firstMs } = PRIORITY_LIMITS[task.priority];
     if (task.attempts > retries) return this.end({ ...task, error }, "failed", now);
-    const notBefore = now + backoffMs * 2 ** (task.attempts - 1);
+    const notBefore = now + backoffMs(task.attempts, firstMs, Number.POSITIVE_INFINITY);
     const waiting: Task = { ...task, state: "pending", notBefore, leaseUntil: null, error };
     this.put(waiting);
     return waiting;

@@ -4,6 +4,7 @@
  * verified node clears it. A timeout is a failure. Pure.
  */
 import { createHash } from "node:crypto";
+import { backoffMs } from "../turn/backoff.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import { digestOf, machinePart } from "../machine-setting.ts";
@@ -63,8 +64,7 @@ export function countFailed(state: PoolState, key: string, now: number): PoolSta
   const outcomes = [...before.outcomes, false].slice(-OUTCOMES_KEPT);
   const after: Guard = { failures, outcomes, notBefore: 0, at: now };
   if (isSuspect(after)) {
-    const over = Math.max(0, failures - CONSECUTIVE_MAX);
-    after.notBefore = now + Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** Math.min(over, 10));
+    after.notBefore = now + backoffMs(failures - CONSECUTIVE_MAX + 1, REST_FIRST_MS, REST_MAX_MS);
   }
   const guards = Object.entries({ ...state.guards, [key]: after });
   guards.sort(([, a], [, b]) => a.at - b.at);

@@ -3,6 +3,7 @@
  * the work, a forged report or the place, which no purchase repairs. So the first few are replaced
  * at once, further ones with growing pauses. Pure.
  */
+import { backoffMs } from "../turn/backoff.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fleet } from "../fleet.ts";
 
@@ -40,5 +41,5 @@ export function relapseOf(
   const lives = shortLives(node, nodes);
   const at = failedAt(node);
   if (lives < LIVES_MAX || at === null) return null;
-  return { lives, until: at + Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** (lives - LIVES_MAX)) };
+  return { lives, until: at + backoffMs(lives - LIVES_MAX + 1, REST_FIRST_MS, REST_MAX_MS) };
 }

@@ -3,6 +3,7 @@
  * `ResumeProgram` and `SuspendProgram` may be told twice, late or never, so every step has the same
  * result when repeated, and `observePower` puts right from Slurm's own list what was lost.
  */
+import { backoffMs } from "../turn/backoff.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -182,7 +183,7 @@ function failPower(input: PowerInput): { state: PoolState; events: EventDraft[] 
     const why = wanted.has(one.slot) ? hindranceOf(one, own, input) : fullOf(pool);
     if (why === null) continue;
     const times = (one.failure?.times ?? 0) + 1;
-    const until = now + Math.min(FIRST_REST_MS * 2 ** Math.min(times - 1, 10), REST_MS_MAX);
+    const until = now + backoffMs(times, FIRST_REST_MS, REST_MS_MAX);
     const short = why.slice(0, WHY_CHARS_MAX);
     failures.set(one.slot, { why: short, until, times });
     const message = `NodeName ${names[one.slot] ?? one.slot} gets no machine: ${short}`;

@@ -16,9 +16,17 @@ export function patience(askedMs: Millis | null, maxMs = REST_MAX_MS): Millis | 
   return askedMs === null ? null : waitMs(Math.min(askedMs, maxMs));
 }
 
-/** Doubles from `firstMs` to `maxMs`; `tries` counts from 1. */
+/** Doubles from `firstMs` to `maxMs`; `tries` counts from 1, the failures so far. */
 export function backoffMs(tries: number, firstMs: number, maxMs: number): Millis {
   return waitMs(Math.min(maxMs, firstMs * 2 ** Math.max(0, Math.min(tries - 1, 30))));
+}
+
+/**
+ * A pause with up to `share` of it more or less, by a roll from 0 to 1: those who failed together do
+ * not return together.
+ */
+export function spreadMs(ms: number, share: number, roll: number): number {
+  return ms * (1 + share * (2 * roll - 1));
 }
 
 /**

@@ -3,6 +3,7 @@
  * It works under the journal's lock, so that two control planes over one cloud never both start an
  * agent, and journals what it starts and stops.
  */
+import { backoffMs } from "../../core/turn/backoff.ts";
 import { countOf } from "../../../schema/article.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
@@ -228,7 +229,7 @@ export class Keeper {
     const gaveWay = reason === `exit ${GAVE_WAY}`;
     if (!gaveWay && (restartMs === null || reason === "found dead")) return;
     const firstMs = Math.max(gaveWay ? 0 : (restartMs ?? 0), count === 0 ? 0 : RETRY_FIRST_MS);
-    const waitMs = Math.min(firstMs * 2 ** Math.max(0, count - 1), RETRY_MAX_MS);
+    const waitMs = backoffMs(count, firstMs, RETRY_MAX_MS);
     this.#restartAtMs.set(id, scene.nowMs + Math.max(waitMs, firstMs));
     this.#open.add(id);
   }

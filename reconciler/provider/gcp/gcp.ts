@@ -6,6 +6,7 @@
  * Adapter: network, through ./api.ts.
  */
 import * as v from "valibot";
+import { backoffMs } from "../../core/turn/backoff.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -166,10 +167,10 @@ class Gcp {
   async #awaitEnd(accepted: Operation, zone: string, endMono: number): Promise<Operation> {
     const { clock } = this.#options;
     let last = accepted;
-    for (let pauseMs = FIRST_LOOK_MS; last.status !== "DONE"; pauseMs *= 2) {
+    for (let looks = 1; last.status !== "DONE"; looks += 1) {
       const restMs = endMono - clock.monoMs();
       if (restMs <= 0) break;
-      await this.#api.sleep(Math.min(pauseMs, LOOK_MS, restMs));
+      await this.#api.sleep(Math.min(backoffMs(looks, FIRST_LOOK_MS, LOOK_MS), restMs));
       const path = `/zones/${zone}/operations/${accepted.name}`;
       const answer = await this.#api.call({ method: "GET", path, schema: Operation });
       // A look that fails tells nothing about the purchase, which was accepted.

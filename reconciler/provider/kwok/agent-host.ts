@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { backoffMs } from "../../core/turn/backoff.ts";
 import { COMMIT, VERSION } from "../../../schema/version.ts";
 import type { Clock } from "../../core/clock.ts";
 import { writeWhole } from "../../security/identity.ts";
@@ -201,7 +202,7 @@ class Host {
     if (this.#isClosed) return;
     this.#failures = lastedMs < EARLY_MS ? this.#failures + 1 : 0;
     const isFailure = this.#failures > 0 && !isClean;
-    const restMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures, 10));
+    const restMs = backoffMs(this.#failures + 1, RETRY_FIRST_MS, RETRY_MAX_MS);
     this.#restMono = clock.monoMs() + (isFailure ? restMs : 0);
     if (isFailure) this.#tell(`the process ended (${why}): ${this.#lastWords()}`);
     this.look();
