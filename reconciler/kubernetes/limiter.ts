@@ -4,6 +4,7 @@
  * while the server is healthy and halves when it is not. Cordons go first, then evictions, then
  * status, and none starves. Pure except for its queue: time is a port, and nothing is sent here.
  */
+import { Bucket, type Rate } from "../core/turn/bucket.ts";
 import { readAdmission } from "./admission.ts";
 import type { Clock } from "../core/clock.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, Lane } from "./api.ts";
@@ -75,45 +76,6 @@ export function roomOf({ perSecond, pausedMs }: LimiterStatus): number {
   return Math.max(ROOM_LEAST, (perSecond * ROOM_MS) / 1_000);
 }
 
-/** A token bucket. */
-class Bucket {
-  perSecond: number;
-  readonly #burst: (perSecond: number) => number;
-  #tokens: number;
-  #atMs: number;
-
-  constructor(perSecond: number, burst: (perSecond: number) => number, nowMs: number) {
-    this.perSecond = perSecond;
-    this.#burst = burst;
-    this.#tokens = burst(perSecond);
-    this.#atMs = nowMs;
-  }
-
-  /** Milliseconds until a token is available. */
-  waitMs(nowMs: number): number {
-    this.#fill(nowMs);
-    // Tolerates rounding errors, which would cost another timer.
-    return this.#tokens >= 1 - 1e-9 ? 0 : ((1 - this.#tokens) / this.perSecond) * 1_000;
-  }
-
-  take(): void {
-    this.#tokens = Math.max(0, this.#tokens - 1);
-  }
-
-  /** Tokens saved at the old rate are cut to the new burst. */
-  set(perSecond: number, nowMs: number): void {
-    this.#fill(nowMs);
-    this.perSecond = perSecond;
-    this.#tokens = Math.min(this.#tokens, this.#burst(perSecond));
-  }
-
-  #fill(nowMs: number): void {
-    const grown = (Math.max(0, nowMs - this.#atMs) / 1_000) * this.perSecond;
-    this.#tokens = Math.min(this.#burst(this.perSecond), this.#tokens + grown);
-    this.#atMs = nowMs;
-  }
-}
-
 type Latency = { answers: number; fastMs: number; normalMs: number };
 type Waiting = { settle: (granted: boolean) => void };
 
@@ -121,6 +83,10 @@ type Waiting = { settle: (granted: boolean) => void };
 function cordonsMax(perSecondMax: number): number {
   return Math.min(perSecondMax, Math.max(CORDONS_PER_SECOND, 0.75 * perSecondMax));
 }
+
+/** Writes of a quarter of a second may come at once; of cordons, those of a whole one. */
+const quarter = (perSecond: number): Rate => ({ perSecond, burst: Math.max(1, perSecond / 4) });
+const whole = (perSecond: number): Rate => ({ perSecond, burst: perSecond });
 
 export class Limiter {
   readonly #clock: Clock;
@@ -147,10 +113,9 @@ export class Limiter {
     this.#clock = clock;
     this.#max = Math.max(1, perSecondMax);
     this.#grownMs = nowMs;
-    const quarter = (perSecond: number) => Math.max(1, perSecond / 4);
-    this.#all = new Bucket(this.#max, quarter, nowMs);
-    this.#cordons = new Bucket(cordonsMax(this.#max), (n) => n, nowMs);
-    this.#others = new Bucket(Math.min(START_PER_SECOND, this.#max), quarter, nowMs);
+    this.#all = new Bucket(quarter(this.#max));
+    this.#cordons = new Bucket(whole(cordonsMax(this.#max)));
+    this.#others = new Bucket(quarter(Math.min(START_PER_SECOND, this.#max)));
   }
 
   /**
@@ -186,7 +151,7 @@ export class Limiter {
       if (this.#halve(nowMs, HALVE_THROTTLED_MS, FLOOR_PER_SECOND)) {
         const { perSecond } = this.#cordons;
         const half = Math.min(perSecond, Math.max(perSecond / 2, CORDONS_FLOOR_PER_SECOND));
-        this.#cordons.set(half, nowMs);
+        this.#cordons.set(whole(half), nowMs);
       }
     } else if (slow) {
       // Cordons keep their rate: isolating broken hardware must not wait.
@@ -241,7 +206,7 @@ export class Limiter {
     if (nowMs - this.#halvedMs < apartMs) return false;
     this.#halvedMs = nowMs;
     const { perSecond } = this.#others;
-    this.#others.set(Math.min(perSecond, Math.max(perSecond / 2, floor)), nowMs);
+    this.#others.set(quarter(Math.min(perSecond, Math.max(perSecond / 2, floor))), nowMs);
     return true;
   }
 
@@ -249,10 +214,10 @@ export class Limiter {
   #grow(nowMs: number): void {
     if (nowMs - this.#grownMs < 1_000) return;
     this.#grownMs = nowMs;
-    this.#others.set(Math.min(this.#others.perSecond + STEP_PER_SECOND, this.#max), nowMs);
+    this.#others.set(quarter(Math.min(this.#others.perSecond + STEP_PER_SECOND, this.#max)), nowMs);
     const most = cordonsMax(this.#max);
     const cordons = Math.min(this.#cordons.perSecond + STEP_PER_SECOND * 2, most);
-    this.#cordons.set(cordons, nowMs);
+    this.#cordons.set(whole(cordons), nowMs);
   }
 
   /** Grants the turns that are due, and sets a timer for the next one. */
@@ -288,8 +253,9 @@ export class Limiter {
   }
 
   #grant(lane: WriteLane): void {
-    this.#all.take();
-    (lane === "cordon" ? this.#cordons : this.#others).take();
+    const nowMs = this.#clock.monoMs();
+    this.#all.spend(nowMs);
+    (lane === "cordon" ? this.#cordons : this.#others).spend(nowMs);
     this.#passedOver[lane] = 0;
     for (const lower of WRITE_LANES.slice(WRITE_LANES.indexOf(lane) + 1)) {
       if (this.#waiting[lower].size > 0) this.#passedOver[lower] += 1;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { LineBudget } from "./line-budget.ts";
 
 const open = (each = 2, all = 100) =>
-  new LineBudget({ burst: each, perSecond: 0.1 }, { burst: all, perSecond: 1 }, 0);
+  new LineBudget({ burst: each, perSecond: 0.1 }, { burst: all, perSecond: 1 });
 
 test("take() gives a burst, says once that it is over, and gives again with time", () => {
   const budget = open();

@@ -29,11 +29,10 @@ export class Story {
   private readonly budgets: Record<"ordinary" | "urgent", LineBudget>;
 
   constructor(ports: StoryPorts) {
-    const mono = ports.clock.monoMs();
     this.ports = ports;
     this.budgets = {
-      ordinary: new LineBudget(EACH, ALL, mono),
-      urgent: new LineBudget(EACH, ALL, mono),
+      ordinary: new LineBudget(EACH, ALL),
+      urgent: new LineBudget(EACH, ALL),
     };
   }
 

@@ -11,7 +11,7 @@ import { REASON_CHARS_MAX } from "../core/slurm/mark.ts";
 import { isHeldByItself, ownerOf } from "../core/slurm/owner.ts";
 import type { JobsTold, SlurmMark, Undrain } from "../core/slurm/sink.ts";
 import { isDrained } from "../core/slurm/state.ts";
-import { Gate } from "./gate.ts";
+import { Gate } from "../core/turn/gate.ts";
 import { type JobOrder, tellJobs } from "./job-order.ts";
 import { NodeReader } from "./node-reader.ts";
 import type { Watch } from "./watch.ts";

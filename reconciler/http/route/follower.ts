@@ -2,6 +2,7 @@
  * Places of callers that follow something as it grows. One credential has a part of them, so that
  * no reader keeps out the others.
  */
+import { Places } from "../../core/turn/gate.ts";
 import { Refusal } from "./request.ts";
 
 const FOLLOWERS_MAX = 64;
@@ -16,8 +17,7 @@ export const openFollowed = (): Followed => {
 };
 
 export class Followers {
-  private readonly byOwner = new Map<string, number>();
-  private count = 0;
+  private readonly places = new Places({ own: OWN_MAX, all: FOLLOWERS_MAX });
   private readonly what: string;
 
   /** `what` is what they follow, for messages. */
@@ -27,28 +27,21 @@ export class Followers {
 
   /** Takes a place of `owner`, the name of a credential; the returned function gives it back. */
   take(owner: string): () => void {
-    this.check(owner);
-    this.add(owner, 1);
-    let held = true;
-    return () => {
-      if (held) this.add(owner, -1);
-      held = false;
-    };
+    const leave = this.places.take(owner);
+    if (leave === null) throw this.refusal(owner);
+    return leave;
   }
 
   /** Throws if there is no place for `owner`. */
   check(owner: string): void {
-    const own = this.byOwner.get(owner) ?? 0;
-    if (own < OWN_MAX && this.count < FOLLOWERS_MAX) return;
-    const whose = own < OWN_MAX ? `${FOLLOWERS_MAX} callers follow` : `${owner} follows ${OWN_MAX}`;
-    throw new Refusal("rate_limited", `${whose} ${this.what} already; close one or retry later`);
+    if (this.places.full(owner) !== null) throw this.refusal(owner);
   }
 
-  private add(owner: string, sign: 1 | -1): void {
-    this.count += sign;
-    const own = (this.byOwner.get(owner) ?? 0) + sign;
-    if (own > 0) this.byOwner.set(owner, own);
-    else this.byOwner.delete(owner);
+  private refusal(owner: string): Refusal {
+    const isOwn = this.places.full(owner) === "own";
+    const whose = isOwn ? `${owner} follows ${OWN_MAX}` : `${FOLLOWERS_MAX} callers follow`;
+    const message = `${whose} ${this.what} already; close one or retry later`;
+    return new Refusal("rate_limited", message);
   }
 }
 

@@ -8,7 +8,7 @@ async function* slices(): AsyncGenerator<string> {
 }
 const open = (): { clock: VirtualClock; pages: Pages } => {
   const clock = new VirtualClock();
-  return { clock, pages: new Pages(clock, { caller: 2, all: 3 }) };
+  return { clock, pages: new Pages(clock, { own: 2, all: 3 }) };
 };
 
 test("open() gives a caller its places and all together theirs, until pages end", async () => {

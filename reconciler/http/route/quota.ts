@@ -6,10 +6,11 @@
  */
 import { LIMIT } from "../../../schema/limit.ts";
 import type { Clock, Log } from "../../core/clock.ts";
+import { Bucket } from "../../core/turn/bucket.ts";
 
 type Kind = keyof typeof LIMIT.node;
-/** What is left of each kind; absent = all. */
-type Bucket = { left: Partial<Record<Kind, number>>; atMono: number; loggedMono: number };
+/** Of each kind that was taken. */
+type Taken = { of: Partial<Record<Kind, Bucket>>; loggedMono: number };
 
 /** Buckets in memory before full ones are removed. */
 const SWEEP_EACH = 1_000;
@@ -24,7 +25,7 @@ export class Quota {
   private readonly clock: Pick<Clock, "monoMs">;
   private readonly log: Log;
   private readonly factor: number;
-  private readonly buckets = new Map<string, Bucket>();
+  private readonly taken = new Map<string, Taken>();
   private sweepAt = SWEEP_EACH;
 
   /**
@@ -40,71 +41,56 @@ export class Quota {
   /** Takes all of it or nothing. 0 = taken, else milliseconds to wait. */
   take(key: string, wanted: Partial<Record<Kind, number>>): number {
     const now = this.clock.monoMs();
-    const bucket = this.bucketOf(key, now);
+    const taken = this.takenOf(key, now);
     let waitMs = 0;
     let over: Kind = "reports";
     for (const kind of KINDS) {
-      const left = bucket.left[kind] ?? this.burst(kind);
-      if ((wanted[kind] ?? 0) === 0 || left > 0) continue;
-      const ms = Math.ceil(((1 - left) / (LIMIT.node[kind].perSecond * this.factor)) * 1_000);
+      const bucket = taken.of[kind];
+      if ((wanted[kind] ?? 0) === 0 || bucket === undefined || bucket.left(now) > 0) continue;
+      const ms = bucket.waitMs(now);
       if (ms > waitMs) [waitMs, over] = [ms, kind];
     }
     if (waitMs > 0) {
-      this.warn(key, bucket, over, now);
+      this.warn(key, taken, over, now);
       return Math.max(WAIT_MS_MIN, waitMs);
     }
     for (const kind of KINDS) {
       const amount = wanted[kind] ?? 0;
-      if (amount > 0) bucket.left[kind] = (bucket.left[kind] ?? this.burst(kind)) - amount;
+      if (amount > 0) (taken.of[kind] ??= this.bucketOf(kind)).spend(now, amount);
     }
     return 0;
   }
 
   /** Keys in memory. */
   get size(): number {
-    return this.buckets.size;
+    return this.taken.size;
   }
 
-  private burst(kind: Kind): number {
-    return LIMIT.node[kind].burst * this.factor;
+  private bucketOf(kind: Kind): Bucket {
+    const { perSecond, burst } = LIMIT.node[kind];
+    return new Bucket({ perSecond: perSecond * this.factor, burst: burst * this.factor });
   }
 
-  private bucketOf(key: string, now: number): Bucket {
-    const known = this.buckets.get(key);
-    if (known !== undefined) {
-      this.refill(known, now);
-      return known;
-    }
-    if (this.buckets.size >= this.sweepAt) this.sweep(now);
-    const bucket: Bucket = { left: {}, atMono: now, loggedMono: -Infinity };
-    this.buckets.set(key, bucket);
-    return bucket;
-  }
-
-  private refill(bucket: Bucket, now: number): void {
-    const seconds = (now - bucket.atMono) / 1_000;
-    bucket.atMono = now;
-    for (const kind of KINDS) {
-      const left = bucket.left[kind];
-      if (left === undefined) continue;
-      const filled = left + seconds * LIMIT.node[kind].perSecond * this.factor;
-      if (filled >= this.burst(kind)) delete bucket.left[kind];
-      else bucket.left[kind] = filled;
-    }
+  private takenOf(key: string, now: number): Taken {
+    const known = this.taken.get(key);
+    if (known !== undefined) return known;
+    if (this.taken.size >= this.sweepAt) this.sweep(now);
+    const taken: Taken = { of: {}, loggedMono: -Infinity };
+    this.taken.set(key, taken);
+    return taken;
   }
 
   /** Forgets full buckets, which equal absent ones. */
   private sweep(now: number): void {
-    for (const [key, bucket] of this.buckets) {
-      this.refill(bucket, now);
-      if (Object.keys(bucket.left).length === 0) this.buckets.delete(key);
+    for (const [key, { of }] of this.taken) {
+      if (Object.values(of).every((bucket) => bucket.isFull(now))) this.taken.delete(key);
     }
-    this.sweepAt = this.buckets.size + SWEEP_EACH;
+    this.sweepAt = this.taken.size + SWEEP_EACH;
   }
 
-  private warn(key: string, bucket: Bucket, kind: Kind, now: number): void {
-    if (now - bucket.loggedMono < LOG_MS) return;
-    bucket.loggedMono = now;
+  private warn(key: string, taken: Taken, kind: Kind, now: number): void {
+    if (now - taken.loggedMono < LOG_MS) return;
+    taken.loggedMono = now;
     const { perSecond } = LIMIT.node[kind];
     const message = "a node exceeds its report rate limit: its reports are deferred";
     this.log("warn", message, { node: key, limit: kind, per_second: perSecond });

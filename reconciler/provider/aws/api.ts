@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
-import { Pace } from "../call/pace.ts";
+import { Bucket, type Rate } from "../../core/turn/bucket.ts";
 import type { Credentials } from "./credential.ts";
 import { classOf, type Failed, failed, isStaleKey } from "./failure.ts";
 import { send } from "./http.ts";
@@ -27,7 +27,6 @@ export type Params = { [key: string]: Param };
 export type Got<T = Xml> = { kind: "ok"; data: T } | Failed;
 
 /** Calls a second, and how many may come at once: EC2 counts these kinds apart. */
-export type Rate = { perSecond: number; burst: number };
 export type Rates = { launch: Rate; end: Rate; read: Rate };
 
 type Sent = { service: string; endpoint: string; headers: Record<string, string>; body: string };
@@ -42,13 +41,12 @@ export type Ec2ApiOptions = {
 
 export class Ec2Api {
   readonly #options: Ec2ApiOptions;
-  readonly #paces: Readonly<Record<keyof Rates, Pace>>;
+  readonly #turns: Readonly<Record<keyof Rates, Bucket>>;
 
   constructor(options: Ec2ApiOptions) {
-    const { rates, clock } = options;
-    const pace = ({ perSecond, burst }: Rate) => new Pace(1_000 / perSecond, clock.monoMs, burst);
+    const { launch, end, read } = options.rates;
     this.#options = options;
-    this.#paces = { launch: pace(rates.launch), end: pace(rates.end), read: pace(rates.read) };
+    this.#turns = { launch: new Bucket(launch), end: new Bucket(end), read: new Bucket(read) };
   }
 
   /** The root of the reply. Rejects never. */
@@ -75,12 +73,13 @@ export class Ec2Api {
     kind: keyof Rates,
     read: (status: number, text: string) => Got<T>,
   ): Promise<Got<T>> {
-    const pace = this.#paces[kind];
+    const turns = this.#turns[kind];
+    const mono = this.#options.clock.monoMs();
     // A purchase is refused rather than kept: its fence is checked when it is sent.
-    const turnMs = pace.take(kind === "launch" ? 0 : PATIENCE_MS);
+    const turnMs = turns.reserve(mono, kind === "launch" ? 0 : PATIENCE_MS);
     if (turnMs === null) {
       const why = `${action}: waiting for a turn: the account's rate for such calls is used up`;
-      return { ...failed("rate_limit", why), retryAfterMs: pace.waitMs() };
+      return { ...failed("rate_limit", why), retryAfterMs: turns.waitMs(mono) };
     }
     if (turnMs > 0) await this.#sleep(turnMs);
     const { clock, credentials, region } = this.#options;

@@ -8,7 +8,7 @@
 import * as v from "valibot";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
-import { Pace } from "../call/pace.ts";
+import { Bucket } from "../../core/turn/bucket.ts";
 import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
 import { type FailureClass, readRefusal } from "./error.ts";
 import type { Tokens } from "../../google/token.ts";
@@ -46,19 +46,21 @@ export type Call<T> = {
 
 export class GceApi {
   readonly #options: GceApiOptions;
-  readonly #pace: Pace;
+  readonly #turns: Bucket;
 
   constructor(options: GceApiOptions) {
     this.#options = options;
-    this.#pace = new Pace(options.requestMs, options.clock.monoMs);
+    this.#turns = new Bucket({ perSecond: 1_000 / options.requestMs, burst: 1 });
   }
 
   /** Rejects never. */
   async call<T>(call: Call<T>): Promise<Got<T>> {
-    const turnMs = this.#pace.take(PATIENCE_MS);
+    const mono = this.#options.clock.monoMs();
+    const turnMs = this.#turns.reserve(mono, PATIENCE_MS);
     if (turnMs === null) {
       const message = "waiting for a turn: rate_limit bounds the requests a second";
-      return { kind: "failed", class: "rate_limit", message, retryAfterMs: this.#pace.waitMs() };
+      const retryAfterMs = this.#turns.waitMs(mono);
+      return { kind: "failed", class: "rate_limit", message, retryAfterMs };
     }
     if (turnMs > 0) await this.sleep(turnMs);
     const answer = await this.#authorized(call);

@@ -7,7 +7,7 @@
 import * as v from "valibot";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
-import { Pace } from "../call/pace.ts";
+import { Bucket } from "../../core/turn/bucket.ts";
 import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
 
 const CALL_MS = 30_000;
@@ -62,11 +62,11 @@ const CODES: readonly (readonly [string, FailureClass])[] = [
 
 export class LambdaApi {
   readonly #options: LambdaApiOptions;
-  readonly #pace: Pace;
+  readonly #turns: Bucket;
 
   constructor(options: LambdaApiOptions) {
     this.#options = options;
-    this.#pace = new Pace(options.requestMs, options.clock.monoMs);
+    this.#turns = new Bucket({ perSecond: 1_000 / options.requestMs, burst: 1 });
   }
 
   /** Rejects never. `data` is the checked `data` of the reply. */
@@ -75,18 +75,22 @@ export class LambdaApi {
     path: string,
     schema: v.GenericSchema<unknown, T>,
     body: object | null = null,
-    launches: Pace | null = null,
+    launches: Bucket | null = null,
   ): Promise<Got<T>> {
-    const turnMs = this.#pace.take(PATIENCE_MS);
+    const { clock } = this.#options;
+    const mono = clock.monoMs();
+    const turnMs = this.#turns.reserve(mono, PATIENCE_MS);
     if (turnMs === null) {
       const message = "waiting for a turn: the account allows one request a second";
-      return { kind: "failed", class: "rate_limit", message, retryAfterMs: this.#pace.waitMs() };
+      const retryAfterMs = this.#turns.waitMs(mono);
+      return { kind: "failed", class: "rate_limit", message, retryAfterMs };
     }
     if (turnMs > 0) await this.#sleep(turnMs);
     // Taken when the request is sent: Lambda counts from the last launch that reached it.
-    if (launches !== null && launches.take(0) === null) {
+    if (launches !== null && launches.reserve(clock.monoMs(), 0) === null) {
       const message = "waiting for a turn: the account allows one launch in 12 seconds";
-      return { kind: "failed", class: "rate_limit", message, retryAfterMs: launches.waitMs() };
+      const retryAfterMs = launches.waitMs(clock.monoMs());
+      return { kind: "failed", class: "rate_limit", message, retryAfterMs };
     }
     const answer = await this.#send(method, path, body);
     if (answer.kind === "failed") return answer;

@@ -20,8 +20,8 @@ import type {
   TerminateAnswer,
 } from "../../core/provider.ts";
 import { strangersIn } from "../../core/stranger.ts";
+import { Bucket } from "../../core/turn/bucket.ts";
 import { Fences } from "../call/fence.ts";
-import { Pace } from "../call/pace.ts";
 import { readsNothing } from "../call/reads-nothing.ts";
 import { type Failed, LambdaApi } from "./api.ts";
 import { Catalog, failedAnswer, TypeBody } from "./catalog.ts";
@@ -98,13 +98,13 @@ class Lambda {
   readonly fences = new Fences();
   readonly #options: LambdaOptions;
   readonly #api: LambdaApi;
-  readonly #launches: Pace;
+  readonly #launches: Bucket;
 
   constructor(options: LambdaOptions) {
     this.#options = options;
     this.#api = new LambdaApi(options);
     this.catalog = new Catalog(this.#api);
-    this.#launches = new Pace(options.launchMs, options.clock.monoMs);
+    this.#launches = new Bucket({ perSecond: 1_000 / options.launchMs, burst: 1 });
   }
 
   async create(request: CreateRequest): Promise<CreateAnswer> {

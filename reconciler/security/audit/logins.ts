@@ -6,17 +6,15 @@
  */
 import { wordsOf } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
+import { Bucket, type Rate } from "../../core/turn/bucket.ts";
 
 /**
  * Failures that are answered in full: a burst, then a rate per second. If a thousand agents of one
  * address lose their credential, each gets that answer within a quarter of an hour.
  */
-const BURST = 60;
-const PER_SECOND = 1;
+const RATE: Rate = { burst: 60, perSecond: 1 };
 /** About a megabyte. */
 const ADDRESSES_MAX = 10_000;
-
-type Bucket = { left: number; atMono: number };
 
 export class Logins {
   private readonly clock: Pick<Clock, "monoMs">;
@@ -30,16 +28,17 @@ export class Logins {
   failed(remote: string): number | null {
     const now = this.clock.monoMs();
     const key = blockOf(remote);
-    const left = this.leftOf(key, now);
+    const bucket = this.buckets.get(key) ?? new Bucket(RATE);
+    const waitMs = bucket.waitMs(now);
+    if (waitMs === 0) bucket.spend(now);
     // The map's order is the order of last failures.
     this.buckets.delete(key);
-    this.buckets.set(key, { left: left < 1 ? left : left - 1, atMono: now });
-    for (const [old, { atMono }] of this.buckets) {
-      const quiet = now - atMono > (BURST / PER_SECOND) * 1_000;
-      if (!quiet && this.buckets.size <= ADDRESSES_MAX) break;
+    this.buckets.set(key, bucket);
+    for (const [old, each] of this.buckets) {
+      if (!each.isFull(now) && this.buckets.size <= ADDRESSES_MAX) break;
       this.buckets.delete(old);
     }
-    return waitOf(left);
+    return secondsOf(waitMs);
   }
 
   /**
@@ -47,13 +46,8 @@ export class Logins {
    * none. Counts nothing.
    */
   waits(remote: string): number | null {
-    return waitOf(this.leftOf(blockOf(remote), this.clock.monoMs()));
-  }
-
-  private leftOf(key: string, now: number): number {
-    const known = this.buckets.get(key);
-    if (known === undefined) return BURST;
-    return Math.min(BURST, known.left + ((now - known.atMono) / 1_000) * PER_SECOND);
+    const bucket = this.buckets.get(blockOf(remote));
+    return secondsOf(bucket?.waitMs(this.clock.monoMs()) ?? 0);
   }
 
   /** Addresses in memory. */
@@ -62,8 +56,8 @@ export class Logins {
   }
 }
 
-const waitOf = (left: number): number | null =>
-  left < 1 ? Math.ceil((1 - left) / PER_SECOND) : null;
+const secondsOf = (waitMs: number): number | null =>
+  waitMs > 0 ? Math.ceil(waitMs / 1_000) : null;
 
 /** The unit of the limit: a subscriber has a whole /64 of IPv6 (RFC 6177). */
 export function blockOf(remote: string): string {

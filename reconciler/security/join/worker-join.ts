@@ -14,6 +14,7 @@ import type { AgentPools, ProvenPod } from "../../core/agentpool/service.ts";
 import type { Clock, Log } from "../../core/clock.ts";
 import type { Store } from "../../core/store.ts";
 import type { JoinTable } from "../../core/store-table.ts";
+import { Gate } from "../../core/turn/gate.ts";
 import type { Authority } from "../auth.ts";
 import { joinKey } from "../key.ts";
 import { nodeCredential } from "./keys.ts";
@@ -44,8 +45,7 @@ const REFUSED_MAX = 1_024;
 
 export class WorkerJoins {
   private readonly from: WorkerJoinsFrom;
-  private readonly waiting: (() => void)[] = [];
-  private open = 0;
+  private readonly gate = new Gate(AT_ONCE);
   private readonly refused = new Map<string, { message: string; untilMono: number }>();
 
   constructor(from: WorkerJoinsFrom) {
@@ -61,10 +61,10 @@ export class WorkerJoins {
     if (whyNot !== null) return { kind: "unavailable", message: whyNot.message };
     const known = this.knownRefusal(request.pod_token);
     if (known !== null) return refuse(known, null, true);
-    if (this.waiting.length >= WAITING_MAX) {
+    if (this.gate.waiting >= WAITING_MAX) {
       return { kind: "unavailable", message: "too many pods are joining at once" };
     }
-    const review = await this.paced(() => pools.review(request.pod_token));
+    const review = await this.gate.pass(() => pools.review(request.pod_token));
     if (review.kind === "unknown") return { kind: "unavailable", message: review.problem };
     if (review.kind === "refused") {
       this.remember(request.pod_token, review.problem);
@@ -137,20 +137,6 @@ export class WorkerJoins {
     const made: Credential = { ...row, worker };
     await store.saveCredential(made);
     authority.put(made);
-  }
-
-  /** At most `AT_ONCE` at a time, in order of arrival. */
-  private async paced<T>(work: () => Promise<T>): Promise<T> {
-    if (this.open >= AT_ONCE) await new Promise<void>((go) => this.waiting.push(go));
-    else this.open++;
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      // The next one takes over this place.
-      if (next === undefined) this.open--;
-      else next();
-    }
   }
 
   private knownRefusal(token: string): string | null {
