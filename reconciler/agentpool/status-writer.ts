@@ -3,9 +3,9 @@
  * pool, and in turn, so that none starves. What fails is repeated with back-off until a newer one
  * or the end of the pool.
  */
-import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { AgentPool, PoolStatus } from "../core/agentpool/model.ts";
 import type { Clock, Log } from "../core/clock.ts";
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { KubeAnswer, KubeApi } from "../kubernetes/api.ts";
 import { InFlight } from "../kubernetes/in-flight.ts";
 import { failureOf, isExplained, SPREAD } from "../kubernetes/node-call.ts";

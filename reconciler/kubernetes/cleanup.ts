@@ -5,7 +5,6 @@
  * stops the removal and raises an alarm. Level-triggered: each call of `tend` passes the complete
  * list and is the retry. A deletion carries the UID, which spares a new machine of the same name.
  */
-import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { NodeId } from "../../schema/id.ts";
 import type { Log } from "../core/clock.ts";
 import { countPodsLeft, deleteNode, readLease } from "./cleanup-call.ts";
@@ -13,6 +12,7 @@ import { InFlight } from "./in-flight.ts";
 import { failed, readLive, SPREAD } from "./node-call.ts";
 import type { Failed, NodePorts } from "./node-call.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import { changeTaints, OUT_OF_SERVICE_TAINT } from "./taint.ts";
 
 export type EndedNode = { node: NodeId; name: string; uid: string; pool: string | null };

@@ -4,6 +4,7 @@
  * killed check left, a later one removes by its label (docs/reference/workflows.md#client-path).
  */
 import type { Clock } from "../core/clock.ts";
+import { pause } from "../core/turn/time-limit.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEvent } from "./api.ts";
 import { deleteOptions, PATCH } from "./api.ts";
 import { checkIdentity, type ClientIdentity } from "./client-identity.ts";
@@ -250,7 +251,7 @@ class Check {
     const { clock } = this.#ports;
     const endMs = clock.monoMs() + EVENT_MS;
     while (!isOver() && clock.monoMs() < endMs) {
-      await new Promise<void>((resolve) => void clock.after(50, resolve));
+      await pause(clock, 50);
     }
   }
 }

@@ -9,6 +9,7 @@
  */
 import { readRetryAfter } from "../core/reply.ts";
 import type { Clock } from "../core/clock.ts";
+import { Gate } from "../core/turn/gate.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, KubeVerb, WatchEnd, WatchEvent } from "./api.ts";
 import type { Transport } from "./connect.ts";
 import { judgeAnswer, readWarnings } from "./answer.ts";
@@ -53,13 +54,14 @@ type Ask = { method: Method; url: string; contentType: string; body: string | nu
 class Client implements KubeApi {
   readonly #transport: Transport;
   readonly #ports: ClientPorts;
-  readonly #gate: SocketGate;
+  /** Each call needs its own connection. */
+  readonly #gate: Gate;
   readonly #closing = new AbortController();
 
   constructor(transport: Transport, ports: ClientPorts, callsMax: number) {
     this.#transport = transport;
     this.#ports = ports;
-    this.#gate = new SocketGate(callsMax);
+    this.#gate = new Gate(callsMax);
   }
 
   close(): void {
@@ -318,39 +320,4 @@ export function explain(cause: unknown, server = "the API server"): string {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   const shown = code === "" || message.startsWith(code) ? message : `${code}: ${message}`;
   return shown.slice(0, EXPLAINED_MAX);
-}
-
-/** Bounds concurrent calls, first come, first served: each call needs its own connection. */
-class SocketGate {
-  #free: number;
-  readonly #waiting = new Set<(entered: boolean) => void>();
-
-  constructor(socketsMax: number) {
-    this.#free = socketsMax;
-  }
-
-  /** `false` if the signal aborted first; after `true` the caller must call `leave()`. */
-  enter(signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return Promise.resolve(false);
-    if (this.#free > 0) {
-      this.#free -= 1;
-      return Promise.resolve(true);
-    }
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const settle = (entered: boolean) => {
-      this.#waiting.delete(settle);
-      signal.removeEventListener("abort", give);
-      resolve(entered);
-    };
-    const give = () => settle(false);
-    signal.addEventListener("abort", give);
-    this.#waiting.add(settle);
-    return promise;
-  }
-
-  leave(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) this.#free += 1;
-    else next(true);
-  }
 }

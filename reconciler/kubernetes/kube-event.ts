@@ -6,8 +6,8 @@
  * `pkg/apis/core/validation/events.go`, `ValidateEventUpdate`); if that is refused, a new Event is
  * created. `regarding` carries the current UID, by which `kubectl describe` selects events.
  */
-import { backoffMs } from "../core/turn/backoff.ts";
 import type { Log } from "../core/clock.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
 import { PATCH } from "./api.ts";
 import type { KubeAnswer } from "./api.ts";
 import { InFlight } from "./in-flight.ts";

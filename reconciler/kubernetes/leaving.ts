@@ -5,13 +5,13 @@
  * from, so the server refuses a stale one. A person's cordon stays, and so does ours while
  * `navarch.dev/hold` is set.
  */
-import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { Log } from "../core/clock.ts";
 import type { DesiredState } from "../core/kubernetes/desired-state.ts";
 import { releaseCordon } from "./cordon.ts";
 import { InFlight } from "./in-flight.ts";
 import { briefly, type NodePorts, SPREAD } from "./node-call.ts";
 import { ANNOTATION, type KubeNode } from "../core/kubernetes/object.ts";
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 
 const IN_FLIGHT = 8;
 const BACKOFF_MS = 5_000;

@@ -4,9 +4,9 @@
  * while the server is healthy and halves when it is not. Cordons go first, then evictions, then
  * status, and none starves. Pure except for its queue: time is a port, and nothing is sent here.
  */
-import { Bucket, type Rate } from "../core/turn/bucket.ts";
 import { readAdmission } from "./admission.ts";
 import type { Clock } from "../core/clock.ts";
+import { Bucket, type Rate } from "../core/turn/bucket.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, Lane } from "./api.ts";
 
 export type WriteLane = Exclude<Lane, "read">;

@@ -1,12 +1,13 @@
 /**
  * What all writes on Node objects share: paths, reads, the meaning of refusals, and back-offs.
  */
-import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { RefusalCause } from "../../schema/kube-past.ts";
 import type { Clock } from "../core/clock.ts";
 import { readAdmission, formatAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi } from "./api.ts";
 import type { KubeNode } from "../core/kubernetes/object.ts";
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
+import { pause } from "../core/turn/time-limit.ts";
 import { explainForbidden } from "./permission.ts";
 import { readNode } from "./read-node.ts";
 
@@ -42,7 +43,7 @@ export const SPREAD = 0.5;
 
 export function waitToRetry({ clock, random }: NodePorts, attempt: number): Promise<void> {
   const ms = spreadMs(backoffMs(attempt + 1, RETRY_MS, Number.POSITIVE_INFINITY), SPREAD, random());
-  return new Promise((done) => void clock.after(ms, done));
+  return pause(clock, ms);
 }
 
 /** The server did nothing. `cause` is missing where the refusal is our own. */

@@ -3,9 +3,9 @@
  * where the list ended (docs/reference/kubernetes.md#watches). The copy reports its age: a broken
  * watch makes it *stale*, never empty. Every failure is retried after a pause.
  */
-import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock, Log } from "../core/clock.ts";
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { KubeApi, WatchEnd } from "./api.ts";
 import { explainForbidden } from "./permission.ts";
 import { readList } from "./call.ts";

@@ -4,12 +4,12 @@
  * log it. Refused cordons are events of their Node; only their end is logged here. Pure except for
  * its memory.
  */
-import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import { type Admission, readAdmission, formatAdmission } from "./admission.ts";
 import type { KubeAnswer, KubeApi, KubeRequest, WatchEnd } from "./api.ts";
 import { accountIn, explainForbidden } from "./permission.ts";
 import { GRANT, PASS } from "../core/kubernetes/refusal-cause.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
 
 /** Time until the second line; it then doubles. */
 const AGAIN_MS = 60_000;

@@ -7,11 +7,11 @@
  * only Navarch writes, and taints are fenced by the version. Safety does not depend on these
  * writes, so they go last in every queue.
  */
-import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import type { Log } from "../core/clock.ts";
 import { InFlight } from "./in-flight.ts";
 import { type Failed, isExplained, type NodePorts, SPREAD } from "./node-call.ts";
 import { isForeign, isNewer, type KubeNode } from "../core/kubernetes/object.ts";
+import { backoffMs, spreadMs } from "../core/turn/backoff.ts";
 import { foreignTaints } from "./pool-taint.ts";
 import { ForeignTaints, formatRemoved } from "./taint.ts";
 import { aimOf, clearRequests, judgeStatus, wantedTaints } from "./status-diff.ts";

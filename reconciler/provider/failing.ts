@@ -6,6 +6,7 @@ import type { ProviderFailure } from "../../schema/provider-failure.ts";
 import { unreachable } from "../../schema/unreachable.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Provider } from "../core/provider.ts";
+import { pause } from "../core/turn/time-limit.ts";
 import { aroundProvider, type ProviderAnswer, type ProviderCall } from "./around.ts";
 
 /** `take` is asked once a call. */
@@ -24,7 +25,7 @@ export function failing(
       if (instead !== null) return instead as A;
       const answer = await next();
       if (failure.class === "slow") {
-        await new Promise<void>((resolve) => void clock.after(failure.delayMs, resolve));
+        await pause(clock, failure.delayMs);
         return answer;
       }
       return { kind: "ambiguous", message: "the reply was lost by injection" } as A;

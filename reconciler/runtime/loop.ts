@@ -41,6 +41,7 @@ import { desiredStateOf } from "../core/decide/desired-state.ts";
 import { Observer } from "./sight.ts";
 import type { Settings } from "./settings.ts";
 import type { Change, Store, StoredEntry } from "../core/store.ts";
+import { pause } from "../core/turn/time-limit.ts";
 import { CloudWatch } from "./watch-cloud.ts";
 
 export type LoopPorts = {
@@ -353,7 +354,7 @@ export class Reconciler {
     this.informer.stop();
     const until = clock.monoMs() + graceMs;
     while (this.runner.inFlight() > 0 && clock.monoMs() < until) {
-      await new Promise<void>((resolve) => void clock.after(20, resolve));
+      await pause(clock, 20);
       await this.ledger.alone(async () => {
         const folded = this.foldFacts(clock.wallMs(), clock.monoMs());
         await this.ledger.flush();

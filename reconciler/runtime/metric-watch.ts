@@ -14,6 +14,7 @@ import {
 } from "../core/scaling/metric.ts";
 import { type External, metricKey } from "../core/scaling/external.ts";
 import { flatten } from "../core/scaling/recommend.ts";
+import { inTime } from "../core/turn/time-limit.ts";
 
 /** Readings at once; the others wait for their turn. A process costs more than a request. */
 const IN_FLIGHT_MAX = { command: 16, http: 128, prometheus: 128 } as const;
@@ -105,18 +106,16 @@ export class MetricWatch {
 
   /** A reading without an answer has failed, so that the next may begin. */
   async #inTime({ source, pool }: Watched, read: ReadMetric): Promise<MetricAnswer> {
-    const { promise, resolve } = Promise.withResolvers<MetricAnswer>();
     const limitMs = source.timeoutMs + LATE_MS;
-    const cancel = this.#clock.after(limitMs, () =>
-      resolve({ kind: "failed", message: `no answer within ${limitMs / 1_000} s` }),
-    );
+    const late = (): MetricAnswer => ({
+      kind: "failed",
+      message: `no answer within ${limitMs / 1_000} s`,
+    });
     try {
-      const answer = await Promise.race([read(source, pool), promise]);
+      const answer = await inTime(this.#clock, limitMs, () => read(source, pool), late);
       return answer.kind === "value" ? answerOf(answer.value) : answer;
     } catch (error) {
       return { kind: "failed", message: error instanceof Error ? error.message : String(error) };
-    } finally {
-      cancel();
     }
   }
 }

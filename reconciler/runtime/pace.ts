@@ -4,8 +4,8 @@
  * activations after a fault run at once.
  */
 import type { Plan } from "../core/plan.ts";
-import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock } from "../core/clock.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
 
 /** Share of one core, in the long run. */
 const SHARE = 1 / 4;

@@ -3,10 +3,10 @@
  * there. A listing is a fact with the instant of its begin; the next activation folds it. It
  * neither decides nor retries.
  */
-import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Listing, Provider } from "../core/provider.ts";
-import { inTime } from "./in-time.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
+import { callInTime } from "./act/in-time.ts";
 
 type Watched = {
   provider: Provider;
@@ -95,7 +95,7 @@ export class CloudWatch {
 
   private async list(one: Watched, startedAt: number, busy: ReadonlySet<string>): Promise<void> {
     const startedMono = this.clock.monoMs();
-    const answer = await inTime(this.clock, () => one.provider.list());
+    const answer = await callInTime(this.clock, () => one.provider.list());
     if (!this.watched.includes(one)) return;
     one.inFlight = false;
     one.tookMs = this.clock.monoMs() - startedMono;

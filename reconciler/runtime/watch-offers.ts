@@ -3,14 +3,14 @@
  * more often while a place there rests. What it learned is a hint with its age; a failure forgets
  * capacity at once and prices after some time.
  */
-import { backoffMs } from "../core/turn/backoff.ts";
 import type { Config } from "../../schema/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { offersOf } from "../core/decide/offer.ts";
 import type { OfferSight } from "../core/fleet.ts";
 import type { Offered, Place, Provider } from "../core/provider.ts";
 import { placeKey } from "../core/safety/rest.ts";
-import { inTime } from "./in-time.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
+import { callInTime } from "./act/in-time.ts";
 
 /** Milliseconds between two calls; a call is one request, or one for each region. */
 const RESTING_MS = { own: 1_000, other: 15_000 };
@@ -82,7 +82,7 @@ export class OfferWatch {
 
   async #read(one: Watched): Promise<void> {
     const places = [...one.places.values()];
-    const answer = await inTime(this.#clock, () => one.provider.offers(places));
+    const answer = await callInTime(this.#clock, () => one.provider.offers(places));
     const now = this.#clock.wallMs();
     one.inFlight = false;
     one.failures = answer.kind === "failed" ? one.failures + 1 : 0;

@@ -8,7 +8,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Fleet } from "../core/fleet.ts";
 import type { Provider } from "../core/provider.ts";
 import { type Look, looksAt } from "../core/stranger.ts";
-import { inTime } from "./in-time.ts";
+import { callInTime } from "./act/in-time.ts";
 
 /** Until a look that found something, or failed, is repeated. */
 const AGAIN_MS = 60_000;
@@ -65,7 +65,7 @@ export class StrangerWatch {
   }
 
   async #ask(provider: Provider, pools: string[]): Promise<void> {
-    const answer = await inTime(this.#clock, () => provider.strangers(pools));
+    const answer = await callInTime(this.#clock, () => provider.strangers(pools));
     if (this.#from.providers.get(provider.name) !== provider) return;
     this.#nextMono.set(provider, this.#clock.monoMs() + AGAIN_MS);
     this.#done.push({ provider: provider.name, pools, answer });

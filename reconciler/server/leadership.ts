@@ -5,6 +5,7 @@
  */
 import type { Front } from "../http/route/listen.ts";
 import type { Store } from "../core/store.ts";
+import { pause } from "../core/turn/time-limit.ts";
 import {
   Candidate,
   LEASE_EXPIRY_MS,
@@ -124,7 +125,7 @@ class SharedLeadership implements Leadership {
         this.from.unfit.why = String(error);
         parts.log("error", "cannot take the lead", { error: String(error) });
         await this.term?.release().catch(() => undefined);
-        await new Promise<void>((resolve) => void parts.clock.after(timing.pollMs, resolve));
+        await pause(parts.clock, timing.pollMs);
       }
     }
   }

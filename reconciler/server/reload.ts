@@ -20,6 +20,7 @@ import type { Clock, Log } from "../core/clock.ts";
 import { type LoadAnswer, type Loaded, policyId } from "../core/reload.ts";
 import type { Reload, Reloader } from "../core/reload.ts";
 import type { Store } from "../core/store.ts";
+import { pause } from "../core/turn/time-limit.ts";
 import { filesOf } from "../provider/fingerprint.ts";
 import { serial } from "../store/serial.ts";
 import type { Adopter } from "./adopt.ts";
@@ -232,7 +233,7 @@ export class Reloads implements Reloader {
       const after = await digestOf(this.paths());
       if (after === digest || reads === READS_MAX) return { digest: after, answer };
       digest = after;
-      await new Promise<void>((resolve) => void clock.after(READ_PAUSE_MS, resolve));
+      await pause(clock, READ_PAUSE_MS);
     }
   }
 

@@ -12,6 +12,7 @@ import { isHeldByItself, ownerOf } from "../core/slurm/owner.ts";
 import type { JobsTold, SlurmMark, Undrain } from "../core/slurm/sink.ts";
 import { isDrained } from "../core/slurm/state.ts";
 import { Gate } from "../core/turn/gate.ts";
+import { inTime } from "../core/turn/time-limit.ts";
 import { type JobOrder, tellJobs } from "./job-order.ts";
 import { NodeReader } from "./node-reader.ts";
 import type { Watch } from "./watch.ts";
@@ -190,17 +191,10 @@ export class Marker {
   }
 
   /** A hanging Slurm holds up nothing but its own next write of the node. */
-  async #answerOf<T>(turn: Promise<T>): Promise<T | Unanswered> {
-    const late = Promise.withResolvers<Unanswered>();
-    const cancel = this.#ports.clock.after(ANSWER_WITHIN_MS, () => {
-      const message = `Slurm has not answered within ${ANSWER_WITHIN_MS / 1_000} s`;
-      late.resolve({ kind: "ambiguous", message });
-    });
-    try {
-      return await Promise.race([turn, late.promise]);
-    } finally {
-      cancel();
-    }
+  #answerOf<T>(turn: Promise<T>): Promise<T | Unanswered> {
+    const message = `Slurm has not answered within ${ANSWER_WITHIN_MS / 1_000} s`;
+    const late = (): Unanswered => ({ kind: "ambiguous", message });
+    return inTime(this.#ports.clock, ANSWER_WITHIN_MS, () => turn, late);
   }
 }
 

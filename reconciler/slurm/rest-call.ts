@@ -7,6 +7,7 @@
 import { readFile } from "node:fs/promises";
 import { withoutEndSlash } from "../../schema/end-slash.ts";
 import type { Clock } from "../core/clock.ts";
+import { inTime } from "../core/turn/time-limit.ts";
 
 /** 10,000 jobs are some 80 MB in the newest format. */
 const BODY_BYTES_MAX = 256 * 1024 * 1024;
@@ -44,15 +45,14 @@ export function openRestCall(place: RestPlace, clock: Clock, timeoutMs: number):
   const base = socket === null ? withoutEndSlash(place.address) : "http://localhost";
   return async ({ method, path, body }) => {
     const stop = new AbortController();
-    const late = Promise.withResolvers<RestAnswer>();
-    const cancel = clock.after(timeoutMs, () => {
-      late.resolve(failed(`slurmrestd: no answer within ${timeoutMs / 1_000} s`));
+    const late = (): RestAnswer => {
       stop.abort();
-    });
-    try {
-      const token = await tokenHeaders(place);
-      if (token.kind === "failed") return token;
-      const work = send(`${base}${path}`, {
+      return failed(`slurmrestd: no answer within ${timeoutMs / 1_000} s`);
+    };
+    const token = await tokenHeaders(place);
+    if (token.kind === "failed") return token;
+    const work = () =>
+      send(`${base}${path}`, {
         method,
         headers: { ...token.headers, ...JSON_HEADERS },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -60,15 +60,12 @@ export function openRestCall(place: RestPlace, clock: Clock, timeoutMs: number):
         redirect: "manual",
         signal: stop.signal,
       });
-      const answer = await Promise.race([work, late.promise]);
-      const { expiresAt } = token;
-      if (expiresAt === null || expiresAt >= clock.wallMs()) return answer;
-      // Told only beside an error: slurmctld's clock decides.
-      const at = new Date(expiresAt).toISOString();
-      return { ...answer, note: `the token of ${place.tokenFile} expired at ${at}` };
-    } finally {
-      cancel();
-    }
+    const answer = await inTime(clock, timeoutMs, work, late);
+    const { expiresAt } = token;
+    if (expiresAt === null || expiresAt >= clock.wallMs()) return answer;
+    // Told only beside an error: slurmctld's clock decides.
+    const at = new Date(expiresAt).toISOString();
+    return { ...answer, note: `the token of ${place.tokenFile} expired at ${at}` };
   };
 }
 

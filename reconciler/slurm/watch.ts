@@ -3,10 +3,10 @@
  * or release begins to be awaited, less often the longer that takes and when the controller is
  * slow. A failed list makes it dark at once.
  */
-import { backoffMs } from "../core/turn/backoff.ts";
 import type { Clock, Log } from "../core/clock.ts";
 import type { SlurmAnswer, SlurmClient } from "../core/slurm/client.ts";
 import type { SlurmJob, SlurmNode } from "../core/slurm/object.ts";
+import { backoffMs } from "../core/turn/backoff.ts";
 
 export type WatchPorts = {
   client: SlurmClient;

@@ -2,8 +2,8 @@
  * Which workers leave for their own sake, and the handshake of those that were asked to stop: asked
  * in a committed row, confirmed by the agent, then marked for deletion in another.
  */
-import { backoffMs } from "../turn/backoff.ts";
 import type { LeavingCause } from "../../../schema/agentpool.ts";
+import { backoffMs } from "../turn/backoff.ts";
 import type { Draft } from "./draft.ts";
 import { isActive, type Member } from "./member.ts";
 import type { AgentPool, PodTrouble } from "./model.ts";

@@ -3,7 +3,6 @@
  * time is an argument, and each change marks the rows to write. The caller answers nobody before
  * these rows are durable; if they cannot be written it opens a new `Queue` from the table.
  */
-import { backoffMs } from "../turn/backoff.ts";
 import {
   CLASS_LIMITS,
   type LeaseAsk,
@@ -16,6 +15,7 @@ import {
   TASK_PRIORITIES,
   type TaskClass,
 } from "../../../schema/console/queue.ts";
+import { backoffMs } from "../turn/backoff.ts";
 import { Breakers, Starts } from "./queue-limit.ts";
 import { QueueRate } from "./queue-rate.ts";
 

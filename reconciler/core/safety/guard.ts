@@ -4,10 +4,10 @@
  * verified node clears it. A timeout is a failure. Pure.
  */
 import { createHash } from "node:crypto";
-import { backoffMs } from "../turn/backoff.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { PoolState } from "../../../schema/node.ts";
 import { digestOf, machinePart } from "../machine-setting.ts";
+import { backoffMs } from "../turn/backoff.ts";
 
 type Guard = NonNullable<PoolState["guards"]>[string];
 

@@ -3,9 +3,9 @@
  * the work, a forged report or the place, which no purchase repairs. So the first few are replaced
  * at once, further ones with growing pauses. Pure.
  */
-import { backoffMs } from "../turn/backoff.ts";
 import type { Node } from "../../../schema/node.ts";
 import type { Fleet } from "../fleet.ts";
+import { backoffMs } from "../turn/backoff.ts";
 
 /** The fault of an older machine is its own. */
 const SHORT_LIFE_MS = 2 * 3_600_000;

@@ -3,7 +3,6 @@
  * `ResumeProgram` and `SuspendProgram` may be told twice, late or never, so every step has the same
  * result when repeated, and `observePower` puts right from Slurm's own list what was lost.
  */
-import { backoffMs } from "../turn/backoff.ts";
 import type { PoolConfig } from "../../../schema/config.ts";
 import type { EventDraft } from "../../../schema/event.ts";
 import type { Node, PoolState } from "../../../schema/node.ts";
@@ -11,6 +10,7 @@ import type { Wait } from "../plan.ts";
 import type { SlurmPower } from "../../../schema/slurm.ts";
 import { poolEvent } from "../event-draft.ts";
 import { isOwned } from "../fleet.ts";
+import { backoffMs } from "../turn/backoff.ts";
 import type { SlurmNode } from "./object.ts";
 import { ownerOf } from "./owner.ts";
 import { isDrained } from "./state.ts";

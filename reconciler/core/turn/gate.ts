@@ -5,28 +5,50 @@
 
 /** Lets so much work run at once, and the rest in its order: who ends hands its turn on. */
 export class Gate {
-  readonly #max: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  #free: number;
+  readonly #waiting = new Set<(entered: boolean) => void>();
 
   constructor(max: number) {
-    this.#max = max;
+    this.#free = max;
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   async pass<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running < this.#max) this.#running += 1;
-    else await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+    if (this.#free > 0) this.#free -= 1;
+    else await this.enter();
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running -= 1;
-      else next();
+      this.leave();
     }
+  }
+
+  /** `false` if the signal aborted first; after `true` the caller must call `leave()`. */
+  enter(signal?: AbortSignal): Promise<boolean> {
+    if (signal?.aborted === true) return Promise.resolve(false);
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return Promise.resolve(true);
+    }
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const settle = (entered: boolean): void => {
+      this.#waiting.delete(settle);
+      signal?.removeEventListener("abort", give);
+      resolve(entered);
+    };
+    const give = (): void => settle(false);
+    signal?.addEventListener("abort", give);
+    this.#waiting.add(settle);
+    return promise;
+  }
+
+  leave(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) this.#free += 1;
+    else next(true);
   }
 }
 

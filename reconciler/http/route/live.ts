@@ -4,6 +4,7 @@
  * with many groups each is made less often.
  */
 import type { Clock, Log } from "../../core/clock.ts";
+import { inTime } from "../../core/turn/time-limit.ts";
 import { nextTurn } from "../../runtime/turn.ts";
 import { diff, joinRegion, type Snapshot, snapshotOf } from "../page/diff.ts";
 import { formatBlock } from "../page/layout.ts";
@@ -204,16 +205,14 @@ export class Live {
       })
       .finally(() => (group.isBusy = false));
     await nextTurn();
-    if (group.isBusy) await this.within(until, made);
-  }
-
-  /** Waits for `work`, at most for the time that is left of the tick. */
-  private async within(until: number, work: Promise<unknown>): Promise<void> {
-    const late = Promise.withResolvers<void>();
     const leftMs = Math.max(0, until - this.clock.monoMs());
-    const cancel = this.clock.after(leftMs, () => late.resolve());
-    await Promise.race([work, late.promise]);
-    cancel();
+    if (group.isBusy)
+      await inTime(
+        this.clock,
+        leftMs,
+        () => made,
+        () => undefined,
+      );
   }
 
   /**

@@ -7,6 +7,7 @@ import { CommandId } from "../../../schema/id.ts";
 import type { Node } from "../../../schema/node.ts";
 import { judgeCommand } from "../../core/fold/command.ts";
 import { emptyChange } from "../../core/store.ts";
+import { inTime } from "../../core/turn/time-limit.ts";
 import type { Env, RoutePorts } from "./route.ts";
 import { locateNode, viewCommand } from "./locate-node.ts";
 import {
@@ -93,11 +94,8 @@ export async function giveOrder(
   const event = eventBy(by, { at: now, kind: "command.issued", ...about, message });
   await ports.store.commit({ ...emptyChange(), commands: [command], events: [event] });
   ports.metrics.countCommand(type);
-  const applied = ports.reconciler.takeCommand(command);
-  const late = new Promise<Command>(
-    (resolve) => void ports.clock.after(APPLY_MS, () => resolve(command)),
-  );
-  const result = await Promise.race([applied, late]);
+  const apply = () => ports.reconciler.takeCommand(command);
+  const result = await inTime(ports.clock, APPLY_MS, apply, () => command);
   if (result.state === "refused") {
     throw new Refusal("conflict", result.message ?? "refused", { node_id: node.id });
   }

@@ -4,6 +4,7 @@
  */
 import { type Context } from "hono";
 import type { PoolView } from "../../core/agentpool/service.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 import { viewRestPool, viewRestStatus } from "../view/agentpool.ts";
 import { servedPools } from "./agentpool.ts";
 import type { Env, RoutePorts, Route } from "./route.ts";
@@ -59,7 +60,7 @@ async function* follow(
     // A standby passes on whole answers only, so a forwarded stream ends with what is there.
     if (isForwarded || now >= untilMono) return;
     last = line;
-    await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve));
+    await pause(clock, LOOK_MS);
   }
 }
 

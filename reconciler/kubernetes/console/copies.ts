@@ -5,6 +5,7 @@
  */
 import type { Failed } from "../../core/console/cluster.ts";
 import type { Clock, Log } from "../../core/clock.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 import type { KubeApi } from "../api.ts";
 import { Reflector, type ReflectorOptions } from "../reflector.ts";
 import { type HeldPod, readConsolePod } from "./read-pod.ts";
@@ -103,7 +104,7 @@ export class Copies {
         const why = `the cluster's ${kind} are not listed yet after ${FIRST_MS / 1_000} s`;
         return failed("cluster_slow", `${why}; ask again`);
       }
-      await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve));
+      await pause(clock, LOOK_MS);
     }
     const { problem } = copy;
     return problem !== null && copy.ageMs() > TROUBLED_MS ? failedCopy(kind, problem) : null;

@@ -7,6 +7,7 @@
 import * as v from "valibot";
 import type { Clock } from "../../core/clock.ts";
 import { Bucket, type Rate } from "../../core/turn/bucket.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 import type { Credentials } from "./credential.ts";
 import { classOf, type Failed, failed, isStaleKey } from "./failure.ts";
 import { send } from "./http.ts";
@@ -81,7 +82,7 @@ export class Ec2Api {
       const why = `${action}: waiting for a turn: the account's rate for such calls is used up`;
       return { ...failed("rate_limit", why), retryAfterMs: turns.waitMs(mono) };
     }
-    if (turnMs > 0) await this.#sleep(turnMs);
+    if (turnMs > 0) await pause(this.#options.clock, turnMs);
     const { clock, credentials, region } = this.#options;
     const key = await credentials.get();
     if (key.kind === "failed") return { ...key, message: `${action}: ${key.message}` };
@@ -117,10 +118,6 @@ export class Ec2Api {
       seen.add(next);
     }
     return failed("unknown", `${action}: its pages do not end`);
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#options.clock.after(ms, resolve));
   }
 }
 

@@ -18,6 +18,7 @@ import type {
 } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
 import { strangersIn } from "../../core/stranger.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 import { readsNothing } from "../call/reads-nothing.ts";
 import { decideCreate, decideReboot, decideTerminate, terminateEntry } from "./answer.ts";
 import type { Decided } from "./answer.ts";
@@ -153,7 +154,7 @@ export class Cloud implements Provider, FakeControl {
   }
 
   async #delay(ms: number): Promise<void> {
-    if (ms > 0) await new Promise<void>((done) => this.#options.clock.after(ms, done));
+    if (ms > 0) await pause(this.#options.clock, ms);
   }
 
   async create(

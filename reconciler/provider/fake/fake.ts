@@ -11,6 +11,7 @@ import { resolve } from "node:path";
 import type { ProviderConfig } from "../../../schema/config.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import type { Provider, ProviderClass } from "../../core/provider.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 import { terminateEntry } from "./answer.ts";
 import { Cloud, saltOf, SETTLE_MS } from "./cloud.ts";
 import type { CloudClock, FakeControl, Ground, Scene, Section } from "./cloud.ts";
@@ -224,7 +225,7 @@ class FakeGround implements Ground {
         this.#options.problem?.(`agents under ${this.#options.stateDir} do not end`);
         return;
       }
-      await new Promise<void>((done) => this.#options.clock.after(GONE_POLL_MS, done));
+      await pause(this.#options.clock, GONE_POLL_MS);
     }
   }
 

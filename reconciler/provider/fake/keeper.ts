@@ -3,10 +3,10 @@
  * It works under the journal's lock, so that two control planes over one cloud never both start an
  * agent, and journals what it starts and stops.
  */
-import { backoffMs } from "../../core/turn/backoff.ts";
 import { countOf } from "../../../schema/article.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import { unreachable } from "../../../schema/unreachable.ts";
+import { backoffMs } from "../../core/turn/backoff.ts";
 import type { Scene } from "./cloud.ts";
 import type { Entry } from "./entry.ts";
 import { GAVE_WAY, isAlive } from "./process.ts";

@@ -8,8 +8,9 @@
 import * as v from "valibot";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
-import { Bucket } from "../../core/turn/bucket.ts";
 import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
+import { Bucket } from "../../core/turn/bucket.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 import { type FailureClass, readRefusal } from "./error.ts";
 import type { Tokens } from "../../google/token.ts";
 
@@ -62,7 +63,7 @@ export class GceApi {
       const retryAfterMs = this.#turns.waitMs(mono);
       return { kind: "failed", class: "rate_limit", message, retryAfterMs };
     }
-    if (turnMs > 0) await this.sleep(turnMs);
+    if (turnMs > 0) await pause(this.#options.clock, turnMs);
     const answer = await this.#authorized(call);
     if (answer.kind === "failed") return answer;
     const read = v.safeParse(call.schema, answer.data);
@@ -70,10 +71,6 @@ export class GceApi {
     const [issue] = read.issues;
     const at = v.getDotPath(issue) ?? "reply";
     return failed("unknown", `${call.method} ${call.path}: ${at}: ${issue.message}`);
-  }
-
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#options.clock.after(ms, resolve));
   }
 
   async #authorized<T>(call: Call<T>): Promise<Got<unknown>> {

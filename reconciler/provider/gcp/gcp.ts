@@ -6,7 +6,6 @@
  * Adapter: network, through ./api.ts.
  */
 import * as v from "valibot";
-import { backoffMs } from "../../core/turn/backoff.ts";
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -39,6 +38,8 @@ import { fitsId, idOf, isName, partsOf, regionOf, requestIdOf } from "./name.ts"
 import { Pendings } from "./pending.ts";
 import type { Tokens } from "../../google/token.ts";
 import { parseInstant } from "../../../schema/instant.ts";
+import { backoffMs } from "../../core/turn/backoff.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 
 /** The first look at an operation, and the longest pause between two. */
 const FIRST_LOOK_MS = 250;
@@ -170,7 +171,7 @@ class Gcp {
     for (let looks = 1; last.status !== "DONE"; looks += 1) {
       const restMs = endMono - clock.monoMs();
       if (restMs <= 0) break;
-      await this.#api.sleep(Math.min(backoffMs(looks, FIRST_LOOK_MS, LOOK_MS), restMs));
+      await pause(clock, Math.min(backoffMs(looks, FIRST_LOOK_MS, LOOK_MS), restMs));
       const path = `/zones/${zone}/operations/${accepted.name}`;
       const answer = await this.#api.call({ method: "GET", path, schema: Operation });
       // A look that fails tells nothing about the purchase, which was accepted.

@@ -18,9 +18,9 @@ import {
 } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { backoffMs } from "../../core/turn/backoff.ts";
 import { COMMIT, VERSION } from "../../../schema/version.ts";
 import type { Clock } from "../../core/clock.ts";
+import { backoffMs } from "../../core/turn/backoff.ts";
 import { writeWhole } from "../../security/identity.ts";
 import type { PeerTls } from "../../security/tls/open.ts";
 import { isAlive, statOf } from "../fake/process.ts";

@@ -7,8 +7,9 @@
 import * as v from "valibot";
 import type { Millis } from "../../../schema/millis.ts";
 import type { Clock } from "../../core/clock.ts";
-import { Bucket } from "../../core/turn/bucket.ts";
 import { readRetryAfter, readText, whyUnanswered } from "../../core/reply.ts";
+import { Bucket } from "../../core/turn/bucket.ts";
+import { pause } from "../../core/turn/time-limit.ts";
 
 const CALL_MS = 30_000;
 const BODY_BYTES_MAX = 32 * 1024 * 1024;
@@ -85,7 +86,7 @@ export class LambdaApi {
       const retryAfterMs = this.#turns.waitMs(mono);
       return { kind: "failed", class: "rate_limit", message, retryAfterMs };
     }
-    if (turnMs > 0) await this.#sleep(turnMs);
+    if (turnMs > 0) await pause(this.#options.clock, turnMs);
     // Taken when the request is sent: Lambda counts from the last launch that reached it.
     if (launches !== null && launches.reserve(clock.monoMs(), 0) === null) {
       const message = "waiting for a turn: the account allows one launch in 12 seconds";
@@ -99,10 +100,6 @@ export class LambdaApi {
     const [issue] = read.issues;
     const at = v.getDotPath(issue) ?? "reply";
     return failed("unknown", `${method} ${path}: ${at}: ${issue.message}`);
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.#options.clock.after(ms, resolve));
   }
 
   async #send(method: string, path: string, body: object | null): Promise<Got<unknown>> {

@@ -6,8 +6,8 @@
 import type { InstanceId } from "../../../schema/id.ts";
 import type { Clock } from "../../core/clock.ts";
 import { keyBodiesOf } from "../../core/host-key.ts";
-import type { HostKeysAnswer } from "../../core/provider.ts";
 import type { AskHostKeys } from "./execute.ts";
+import { callInTime } from "./in-time.ts";
 
 /** Longer than EC2 takes to show a console, or a guest agent to start. */
 const WAIT_MS = 15 * 60_000;
@@ -33,7 +33,7 @@ export class HostKeyWait {
    * sentence if keys are required and not there yet.
    */
   async keysOf(id: InstanceId, ask: AskHostKeys, isRequired: boolean): Promise<string[]> {
-    const answer = await this.#ask(ask);
+    const answer = await callInTime(this.#clock, ask, ASK_MS);
     if (answer.kind === "ok" && answer.hostKeys.length > 0) {
       this.#since.delete(id);
       return keyBodiesOf(answer.hostKeys);
@@ -57,20 +57,5 @@ export class HostKeyWait {
     const [oldest] = this.#since.keys();
     if (this.#since.size > WAITING_MAX && oldest !== undefined) this.#since.delete(oldest);
     return now - since;
-  }
-
-  async #ask(ask: AskHostKeys): Promise<HostKeysAnswer> {
-    const late = Promise.withResolvers<HostKeysAnswer>();
-    const message = `no answer within ${ASK_MS / 1_000} s`;
-    const cancel = this.#clock.after(ASK_MS, () => {
-      late.resolve({ kind: "failed", class: "unavailable", message });
-    });
-    const failed = (error: unknown): HostKeysAnswer => {
-      const said = error instanceof Error ? error.message : String(error);
-      return { kind: "failed", class: "unavailable", message: said };
-    };
-    const answer = await Promise.race([ask().catch(failed), late.promise]);
-    cancel();
-    return answer;
   }
 }

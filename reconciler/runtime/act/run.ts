@@ -5,8 +5,9 @@
 import type { OperationId } from "../../../schema/id.ts";
 import type { Operation } from "../../../schema/operation.ts";
 import type { Outcome } from "../../core/fold/outcome.ts";
-import { OPEN_MAX_MS } from "../../core/turn/backoff.ts";
 import type { Clock } from "../../core/clock.ts";
+import { OPEN_MAX_MS } from "../../core/turn/backoff.ts";
+import { inTime } from "../../core/turn/time-limit.ts";
 import { execute, isFenced, mayCall, type Targets } from "./execute.ts";
 
 /**
@@ -122,18 +123,16 @@ export class Runner {
   }
 
   private async run(operation: Operation, stop: AbortController): Promise<void> {
-    const late = Promise.withResolvers<Outcome>();
     const { unfencedMs } = this.permit;
     const fenced = isFenced(operation, this.targets);
     const callMs = fenced ? callMsOf(operation) : (unfencedMs ?? CALL_MS);
-    const cancel = this.clock.after(callMs, () => {
+    const late = (): Outcome => {
       stop.abort("interrupted");
-      late.resolve({ kind: "ambiguous", message: `no answer within ${callMs / 1_000} s` });
-    });
+      return { kind: "ambiguous", message: `no answer within ${callMs / 1_000} s` };
+    };
     const unwatch = operation.payload.kind === "bootstrap" ? this.watchLead(stop) : () => undefined;
-    const called = execute(operation, this.targets, stop.signal);
-    const outcome = await Promise.race([called, late.promise]);
-    cancel();
+    const call = () => execute(operation, this.targets, stop.signal);
+    const outcome = await inTime(this.clock, callMs, call, late);
     unwatch();
     this.done.push({ id: operation.id, outcome });
     this.wakeUp();

@@ -12,6 +12,7 @@ import type {
   WorkflowRunView,
 } from "../../../schema/workflow.ts";
 import type { Clock, Log } from "../../core/clock.ts";
+import { inTime } from "../../core/turn/time-limit.ts";
 import type {
   WorkflowEnd,
   WorkflowNews,
@@ -153,10 +154,13 @@ export class WorkflowRuns {
     for (const run of this.#runs.values()) {
       if (run.endedAt === null) this.cancel(run.id, "the end of this process");
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#from.clock.after(graceMs, resolve);
-    await Promise.race([this.#running ?? Promise.resolve(), promise]);
-    cancel();
+    const running = this.#running ?? Promise.resolve();
+    await inTime(
+      this.#from.clock,
+      graceMs,
+      () => running,
+      () => undefined,
+    );
   }
 
   #queue(): Run[] {

@@ -7,6 +7,7 @@ import type { Clock, Log } from "../../core/clock.ts";
 import type { Provider, Reach } from "../../core/provider.ts";
 import { REACHES_ANY } from "../../core/reach.ts";
 import type { Store } from "../../core/store.ts";
+import { inTime } from "../../core/turn/time-limit.ts";
 import type { OpenProviders } from "../../provider/open.ts";
 import { type Tracked, trackCalls } from "../../provider/tracked.ts";
 
@@ -102,10 +103,12 @@ export class Clouds {
   async #retire(one: Open): Promise<void> {
     const { clock, log } = this.#ports;
     this.#retired.add(one);
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = clock.after(LAST_CALL_MS, resolve);
-    await Promise.race([one.idle(), late]);
-    cancel();
+    await inTime(
+      clock,
+      LAST_CALL_MS,
+      () => one.idle(),
+      () => undefined,
+    );
     if (!this.#retired.delete(one)) return;
     await one.provider.close().catch((error: unknown) => {
       const { name } = one.provider;
