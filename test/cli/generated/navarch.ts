@@ -302,11 +302,6 @@ export type PoolCostView = {
     month: number;
     month_max: null | number;
 };
-export type DecisionView = {
-    verdict: string;
-    because: string;
-    at: string;
-};
 export type QueueView = {
     source: string;
     observed_at: string;
@@ -316,6 +311,11 @@ export type QueueView = {
     counts: ("gpus" | "pods") | null;
     pending_gpus: number;
     gpu_depth: number;
+};
+export type DecisionView = {
+    verdict: string;
+    because: string;
+    at: string;
 };
 export type PlaceView = {
     place: string;
@@ -359,10 +359,10 @@ export type StatusView = {
     suspects: SuspectView[];
     conditions: string[];
     cost?: PoolCostView;
-    /** The newest evaluation, or what is stored of one before this process started. */
-    decision: DecisionView | null;
     /** `null` = unknown. */
     queue: QueueView | null;
+    /** The newest evaluation, or what is stored of one before this process started. */
+    decision: DecisionView | null;
     /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
     cooldown_remaining_s: null | number;
     cannot_scale_up: null | string;
@@ -715,24 +715,24 @@ export type SafetyView = {
     failure_rate: number;
     waits: {
         provider?: number;
-        drain?: number;
-        replacement?: number;
-        human?: number;
         operation?: number;
-        bootstrap?: number;
         blind?: number;
         budget?: number;
         breaker?: number;
         spend?: number;
         threshold?: number;
+        drain?: number;
         boot?: number;
         late_boot?: number;
+        bootstrap?: number;
         cluster?: number;
         backoff?: number;
         bootstrap_guard?: number;
         second_witness?: number;
+        human?: number;
         not_ours?: number;
         other_fleet?: number;
+        replacement?: number;
         confirmation?: number;
     };
     providers: {
@@ -1872,10 +1872,10 @@ export function putPoolsByPoolSize(pool: string, body: {
             suspects: SuspectView[];
             conditions: string[];
             cost?: PoolCostView;
-            /** The newest evaluation, or what is stored of one before this process started. */
-            decision: DecisionView | null;
             /** `null` = unknown. */
             queue: QueueView | null;
+            /** The newest evaluation, or what is stored of one before this process started. */
+            decision: DecisionView | null;
             /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
             cooldown_remaining_s: null | number;
             cannot_scale_up: null | string;
@@ -1926,10 +1926,10 @@ export function postPoolsByPoolGrow(pool: string, body: {
             suspects: SuspectView[];
             conditions: string[];
             cost?: PoolCostView;
-            /** The newest evaluation, or what is stored of one before this process started. */
-            decision: DecisionView | null;
             /** `null` = unknown. */
             queue: QueueView | null;
+            /** The newest evaluation, or what is stored of one before this process started. */
+            decision: DecisionView | null;
             /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
             cooldown_remaining_s: null | number;
             cannot_scale_up: null | string;
@@ -1980,10 +1980,10 @@ export function postPoolsByPoolShrinkTarget(pool: string, body?: {
             suspects: SuspectView[];
             conditions: string[];
             cost?: PoolCostView;
-            /** The newest evaluation, or what is stored of one before this process started. */
-            decision: DecisionView | null;
             /** `null` = unknown. */
             queue: QueueView | null;
+            /** The newest evaluation, or what is stored of one before this process started. */
+            decision: DecisionView | null;
             /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
             cooldown_remaining_s: null | number;
             cannot_scale_up: null | string;
@@ -2033,10 +2033,10 @@ export function postPoolsByPoolRemove(pool: string, body: {
             suspects: SuspectView[];
             conditions: string[];
             cost?: PoolCostView;
-            /** The newest evaluation, or what is stored of one before this process started. */
-            decision: DecisionView | null;
             /** `null` = unknown. */
             queue: QueueView | null;
+            /** The newest evaluation, or what is stored of one before this process started. */
+            decision: DecisionView | null;
             /** Whole seconds until the autoscaler may act again; `null` without an autoscaler. */
             cooldown_remaining_s: null | number;
             cannot_scale_up: null | string;
@@ -3442,20 +3442,7 @@ export function getAdminKubernetesNodes(opts?: Oazapfts.RequestOpts) {
                 memory: number;
                 pods: number;
             };
-            labels: {
-                [key: string]: any;
-            };
-            taints: TaintView[];
             version: string;
-            unschedulable: boolean;
-            cordon: {
-                /** `navarch`, a person of this fleet, or the field manager that set it, as `kubectl-cordon`. */
-                owner: string;
-                reason: null | string;
-                since: null | string;
-                /** Unschedulable before Navarch's own mark. */
-                preexisting: boolean;
-            } | null;
             roles: string[];
             internalIP: string;
             externalIP?: string;
@@ -3475,6 +3462,19 @@ export function getAdminKubernetesNodes(opts?: Oazapfts.RequestOpts) {
                 pods: number;
             };
             creationTimestamp: null | string;
+            labels: {
+                [key: string]: any;
+            };
+            unschedulable: boolean;
+            taints: TaintView[];
+            cordon: {
+                /** `navarch`, a person of this fleet, or the field manager that set it, as `kubectl-cordon`. */
+                owner: string;
+                reason: null | string;
+                since: null | string;
+                /** Unschedulable before Navarch's own mark. */
+                preexisting: boolean;
+            } | null;
             /** Id in the fleet; `null`: it is none of this fleet's. */
             node: null | string;
             pool: null | string;
@@ -4367,11 +4367,11 @@ export function getWorkflows(opts?: Oazapfts.RequestOpts) {
                 /** `lost`: the control plane ended before the run did, and nothing was undone. */
                 state: "cancelled" | "failed" | "lost" | "passed" | "queued" | "running";
                 id: string;
-                duration_ms: null | number;
                 submitted_by: string;
                 submitted_at: string;
                 started_at: null | string;
                 ended_at: null | string;
+                duration_ms: null | number;
                 /** What it creates is removed when it ends. */
                 cleanup: boolean;
                 /** `managedFields[].manager` of what it creates. */
