@@ -36,11 +36,16 @@ class Machine {
     const line = [...this.words, "-c", program.trim(), "navarch", this.instance, ...args];
     const child = Bun.spawn(line, { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
     const half = between === undefined ? stdin.length : Math.floor(stdin.length / 2);
-    void child.stdin.write(stdin.slice(0, half));
-    await child.stdin.flush();
-    await between?.();
-    void child.stdin.write(stdin.slice(half));
-    await child.stdin.end();
+    try {
+      void child.stdin.write(stdin.slice(0, half));
+      await child.stdin.flush();
+      await between?.();
+      void child.stdin.write(stdin.slice(half));
+      await child.stdin.end();
+    } catch (error) {
+      // A program that refuses at once does not read, and may be gone before the first byte.
+      if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+    }
     const [out, err] = await Promise.all([
       new Response(child.stdout).text(),
       new Response(child.stderr).text(),

@@ -94,7 +94,7 @@ describe("the JSON Schema and the reader agree", () => {
     const sound = examples.filter((text) => parseDocument(text).errors.length === 0);
     for (const text of sound) agrees(text);
     const taken = sound.filter((text) => errorsOf(text).length === 0);
-    expect(taken.length).toBeGreaterThan(20);
+    expect(taken.length).toBeGreaterThan(15);
   });
 
   test("on each of the keys, alone", () => {

@@ -211,8 +211,13 @@ export function mirrorChange(mirror: Mirror, change: Change): void {
     if (mirror.byInstance.get(key) === id) mirror.byInstance.delete(key);
   }
   for (const pool of change.pools) mirror.pools.set(pool.name, pool);
-  for (const key of change.removedFacts) mirror.facts.delete(key);
-  for (const fact of change.facts) mirror.facts.set(factKey(fact), fact);
+  if (change.facts.length > 0 || change.removedFacts.length > 0) {
+    // Replaced and never edited, as documents are: who keeps the map keeps that moment.
+    const facts = new FactMap(mirror.facts);
+    for (const key of change.removedFacts) facts.delete(key);
+    for (const fact of change.facts) facts.set(factKey(fact), fact);
+    mirror.facts = facts;
+  }
   for (const operation of change.operations) {
     if (operation.state === "asked") mirror.operations.set(operation.id, operation);
     else mirror.operations.delete(operation.id);

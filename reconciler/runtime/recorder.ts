@@ -1,7 +1,7 @@
 /**
  * The last activations with their inputs, for `navarch support dump`. Memory only, bounded by the
- * number of activations and of nodes in them. Documents are shared with the ledger, which replaces
- * and never edits them, so that an activation costs a copy of the maps.
+ * number of activations and of nodes in them. Documents and facts are shared with the ledger, which
+ * replaces and never edits them, so that an activation costs a copy of the maps.
  */
 import type { Round } from "../core/decide/activation.ts";
 import type { Fleet, Sight } from "../core/fleet.ts";
@@ -35,7 +35,7 @@ export class Recorder {
       nodes: new Map(live.nodes),
       pools: new Map(live.pools),
       operations: new Map(live.operations),
-      facts: new Map(live.facts),
+      facts: live.facts,
     };
     return (decided) => this.#keep({ fleet, sight, acts, decided });
   }

@@ -89,7 +89,8 @@ test("backup counts its bytes, of as many as the control plane says", async () =
   expect((await screen.ended).code).toBe(0);
   expect(screen.raw()).toContain("the control plane copies its database");
   expect(screen.raw()).toMatch(/\[=+> *\] +\d+% {2}\d\.\d of 8\.0 MiB/);
-  expect(screen.lines().filter((line) => line !== "")).toEqual([`${file}  ${bytes.length} bytes`]);
+  // The folder's name is long, and the screen is not.
+  expect(screen.lines().join("")).toBe(`${file}  ${bytes.length} bytes`);
   expect(statSync(file).size).toBe(bytes.length);
   // A terminal that can do nothing gets the lines alone, as a pipe does.
   const dumb = start(["backup", "--out", `${file}2`], { ...env, TERM: "dumb" });

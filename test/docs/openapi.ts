@@ -231,6 +231,12 @@ function replace(schema: unknown, from: Names): unknown {
     const text = schema.allOf.find((one: Schema) => one["type"] === "string");
     if (text !== undefined) return { type: "string" };
   }
+  // An id that has a description: the generator keeps its brand and forgets that it is text.
+  const own = "properties" in schema ? Object.keys(schema.properties ?? {}) : [];
+  if (own.some((key) => key.startsWith("__@BrandSymbol"))) {
+    const told = "description" in schema ? { description: schema.description } : {};
+    return { ...told, type: "string" };
+  }
   // A record by any name comes as an object without properties.
   if ("additionalProperties" in schema && !("properties" in schema)) {
     return { ...schema, additionalProperties: true };

@@ -3179,11 +3179,7 @@ export function postAgentJoin(body: {
         status: 200;
         data: {
             /** The id as the control plane knows it. */
-            node_id: {
-                "__@BrandSymbol@4873": {
-                    NodeId: "NodeId";
-                };
-            };
+            node_id: string;
             credential: string;
             server_time: string;
         };
@@ -3191,11 +3187,7 @@ export function postAgentJoin(body: {
         status: 201;
         data: {
             /** The id as the control plane knows it. */
-            node_id: {
-                "__@BrandSymbol@4873": {
-                    NodeId: "NodeId";
-                };
-            };
+            node_id: string;
             credential: string;
             server_time: string;
         };
