@@ -1,6 +1,6 @@
 /**
  * `npm test`: builds stale binaries, runs `bun test` with the given arguments, and ends its output
- * with the failures and `N passed, N failed`. Without arguments it runs the ordinary tests in four
+ * with the failures and `N passed, N failed`. Without arguments it runs the ordinary tests in three
  * processes and one story of each real part that is here; `--real` (`npm run test:real`) runs every
  * lane and records the passes; `CI=true` runs the ordinary tests and the lanes that are due, after
  * a check of the types. Clusters and machines are built before any test, so that no build slows a
@@ -143,8 +143,11 @@ async function readLines(
   flush();
 }
 
-/** Processes of the ordinary tests: many wait, so there are twice as many as two cores. */
-const WORKERS = 4;
+/**
+ * Processes of the ordinary tests: some wait, so there is one more than two cores. With four a test
+ * that needs a core for some milliseconds may not get one.
+ */
+const WORKERS = 3;
 /** The slowest of them, which begin first, so that none of them ends alone. */
 const SLOW = join(ROOT, "build", "slow-tests.json");
 

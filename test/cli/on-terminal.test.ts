@@ -65,6 +65,9 @@ test("simulate run shows how far it is, and leaves nothing of that", async () =>
   expect(piped.out).not.toMatch(/[\r\x1b]|elapsed/);
 }, 60_000);
 
+/** The folder's name may be too long for a line of the screen. */
+const inOneLine = (text: string): string => text.trim().replaceAll(/\s+/g, " ");
+
 test("backup counts its bytes, of as many as the control plane says", async () => {
   const bytes = Buffer.concat([Buffer.from("SQLite format 3\0"), Buffer.alloc(8 * 1_048_576)]);
   const server = Bun.serve({
@@ -89,13 +92,12 @@ test("backup counts its bytes, of as many as the control plane says", async () =
   expect((await screen.ended).code).toBe(0);
   expect(screen.raw()).toContain("the control plane copies its database");
   expect(screen.raw()).toMatch(/\[=+> *\] +\d+% {2}\d\.\d of 8\.0 MiB/);
-  // The folder's name is long, and the screen is not.
-  expect(screen.lines().join("")).toBe(`${file}  ${bytes.length} bytes`);
+  expect(inOneLine(screen.lines().join("\n"))).toBe(`${file} ${bytes.length} bytes`);
   expect(statSync(file).size).toBe(bytes.length);
   // A terminal that can do nothing gets the lines alone, as a pipe does.
   const dumb = start(["backup", "--out", `${file}2`], { ...env, TERM: "dumb" });
   expect((await dumb.ended).code).toBe(0);
-  expect(dumb.raw()).toBe(`${file}2  ${bytes.length} bytes\r\n`);
+  expect(inOneLine(dumb.raw())).toBe(`${file}2 ${bytes.length} bytes`);
   await server.stop(true);
 }, 60_000);
 
