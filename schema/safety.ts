@@ -218,7 +218,10 @@ export function factKey(fact: Fact): string {
   return [fact.kind, ...fields.map((field) => Reflect.get(fact, field))].join(":");
 }
 
-/** Facts by their keys, which name their kinds, and by kind beside it: each activation asks for a dozen kinds of hundreds. */
+/**
+ * Facts by their keys, which name their kinds, and by kind beside it: each activation asks a dozen
+ * kinds of hundreds of facts.
+ */
 export class FactMap extends Map<string, Fact> {
   readonly #kinds = new Map<Fact["kind"], Map<string, Fact>>();
 
